@@ -1,0 +1,254 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign.dev/pkg/event"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func requested() event.Requested {
+	return event.Requested{
+		DeliveryID: "dlv_2ZVB8x1mQ0b7",
+		N:          1,
+		RequestID:  "0d2f6a34-3c1e-4f6b-9b57-52b8f6a0c111",
+		TraceID:    "req_7Hq2",
+		Channel:    event.ChannelSMS,
+		Env:        event.EnvDefault,
+		OrgID:      "org_2ZVB8x1mQ0b7",
+		CreatedAt:  1_767_225_600_000,
+		ExpiresAt:  1_767_225_900_000,
+		Sealed:     []byte{0x01, 0xfe, 0x02, 0xfd},
+	}
+}
+
+func outcome() event.Outcome {
+	return event.Outcome{
+		DeliveryID: "dlv_2ZVB8x1mQ0b7",
+		RequestID:  "0d2f6a34-3c1e-4f6b-9b57-52b8f6a0c111",
+		TraceID:    "req_7Hq2",
+		OrgID:      "org_2ZVB8x1mQ0b7",
+		Env:        event.EnvSandbox,
+		Result:     event.Failed,
+		Attempt:    2,
+		Provider:   "twilio",
+		ProviderID: "SM00112233445566778899aabbccddeeff",
+		Reason:     "refused:21211",
+		At:         1_767_225_601_000,
+		Message:    []byte{0x03, 0xfc},
+	}
+}
+
+// The golden files are the contract: a field that is renamed, dropped or
+// encoded in another way breaks whoever runs the other version beside this
+// one, and needs a new version of the subjects.
+func TestPayloadsKeepTheirShape(t *testing.T) {
+	t.Parallel()
+	cases := map[string]any{
+		"requested": requested(),
+		"outcome":   outcome(),
+		"outcome_minimal": event.Outcome{
+			DeliveryID: "dlv_2ZVB8x1mQ0b7", Result: event.Accepted, Attempt: 1, At: 1_767_225_601_000,
+		},
+		"sms": event.SMS{
+			To: "+15005550006", Code: "012345", Brand: "Example", Host: "login.example.com", Locale: "de-CH",
+		},
+		"message": event.Message{
+			To: "user@example.com", Subject: "Sign in", Text: "plain", HTML: "<p>rich</p>",
+		},
+		"message_minimal": event.Message{To: "+15005550006", Text: "plain"},
+	}
+	for name, payload := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			golden := filepath.Join("testdata", name+".json")
+			got, err := json.MarshalIndent(payload, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, '\n')
+			if *update {
+				if err := os.WriteFile(golden, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("encoded:\n%s\ngolden file:\n%s", got, want)
+			}
+			back := reflect.New(reflect.TypeOf(payload))
+			if err := json.Unmarshal(want, back.Interface()); err != nil {
+				t.Fatalf("decode the golden file: %v", err)
+			}
+			if !reflect.DeepEqual(back.Elem().Interface(), payload) {
+				t.Errorf("decoded %+v, want %+v", back.Elem(), payload)
+			}
+		})
+	}
+}
+
+func TestEveryGoldenFileHasItsCase(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
+	if err != nil || len(files) != 6 {
+		t.Fatalf("golden files: %v, %v; want 6", files, err)
+	}
+}
+
+func TestSubjects(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ got, want string }{
+		"a challenge":                     {event.ChallengeSubject("sms", "default", "org_1"), "countersign.v1.challenge.requested.sms.default.org_1"},
+		"the challenges of a worker":      {event.ChallengeSubject("sms", "sandbox", "*"), "countersign.v1.challenge.requested.sms.sandbox.*"},
+		"a result":                        {event.OutcomeSubject(event.Accepted), "countersign.v1.delivery.accepted"},
+		"a parked message of a channel":   {event.DeadSubject("sms"), "countersign.v1.dead.sms"},
+		"the first publication's id":      {event.Requested{DeliveryID: "dlv_1", N: 1}.MessageID(), "dlv_1.1"},
+		"a deliberate re-publication":     {event.Requested{DeliveryID: "dlv_1", N: 2}.MessageID(), "dlv_1.2"},
+		"a result's id":                   {event.Outcome{DeliveryID: "dlv_1", Attempt: 2, Result: event.Failed}.MessageID(), "dlv_1.2.failed"},
+		"another result of the same try":  {event.Outcome{DeliveryID: "dlv_1", Attempt: 2, Result: event.Unknown}.MessageID(), "dlv_1.2.unknown"},
+		"the same result of a later try":  {event.Outcome{DeliveryID: "dlv_1", Attempt: 3, Result: event.Failed}.MessageID(), "dlv_1.3.failed"},
+		"the version stands in the front": {event.Prefix, "countersign.v1"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.got != c.want {
+				t.Errorf("got %s, want %s", c.got, c.want)
+			}
+		})
+	}
+}
+
+func TestExpiresIsTheTimeOfTheField(t *testing.T) {
+	t.Parallel()
+	want := time.Date(2026, 1, 1, 0, 5, 0, 0, time.UTC)
+	if got := requested().Expires(); !got.Equal(want) {
+		t.Errorf("expires %s, want %s", got.UTC(), want)
+	}
+}
+
+func TestRequestedIsValidated(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		change func(*event.Requested)
+		want   string // part of the error; empty means valid
+	}{
+		"a whole payload":               {func(*event.Requested) {}, ""},
+		"a sandbox payload":             {func(r *event.Requested) { r.Env = event.EnvSandbox }, ""},
+		"without a trace id":            {func(r *event.Requested) { r.TraceID = "" }, ""},
+		"without a delivery id":         {func(r *event.Requested) { r.DeliveryID = "" }, "delivery_id"},
+		"with n 0":                      {func(r *event.Requested) { r.N = 0 }, "n starts at 1"},
+		"with a negative n":             {func(r *event.Requested) { r.N = -1 }, "n starts at 1"},
+		"without a request id":          {func(r *event.Requested) { r.RequestID = "" }, "request_id"},
+		"without a channel":             {func(r *event.Requested) { r.Channel = "" }, "channel"},
+		"without an organization":       {func(r *event.Requested) { r.OrgID = "" }, "org_id"},
+		"with a dot in the id":          {func(r *event.Requested) { r.OrgID = "org.1" }, "org_id"},
+		"with a wildcard as the id":     {func(r *event.Requested) { r.OrgID = "*" }, "org_id"},
+		"with the other wildcard":       {func(r *event.Requested) { r.OrgID = ">" }, "org_id"},
+		"with a line break in the id":   {func(r *event.Requested) { r.OrgID = "org\r\n1" }, "org_id"},
+		"with a letter beyond ASCII":    {func(r *event.Requested) { r.OrgID = "örg" }, "org_id"},
+		"with a space in the channel":   {func(r *event.Requested) { r.Channel = "s ms" }, "channel"},
+		"of an unknown environment":     {func(r *event.Requested) { r.Env = "production" }, "env"},
+		"that ends as it begins":        {func(r *event.Requested) { r.ExpiresAt = r.CreatedAt }, "expires_at"},
+		"that ends before it begins":    {func(r *event.Requested) { r.ExpiresAt = r.CreatedAt - 1 }, "expires_at"},
+		"with nothing sealed":           {func(r *event.Requested) { r.Sealed = nil }, "sealed"},
+		"with something sealed of none": {func(r *event.Requested) { r.Sealed = []byte{} }, "sealed"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := requested()
+			c.change(&r)
+			checkError(t, r.Validate(), c.want)
+		})
+	}
+}
+
+func TestOutcomeIsValidated(t *testing.T) {
+	t.Parallel()
+	type change = func(*event.Outcome)
+	cases := map[string]struct {
+		change change
+		want   string
+	}{
+		"a whole payload":          {func(*event.Outcome) {}, ""},
+		"without what is optional": {func(o *event.Outcome) { o.Provider, o.ProviderID, o.Reason, o.Message = "", "", "", nil }, ""},
+		"without a delivery id":    {func(o *event.Outcome) { o.DeliveryID = "" }, "delivery_id"},
+		"without a result":         {func(o *event.Outcome) { o.Result = "" }, "result"},
+		"with an unknown result":   {func(o *event.Outcome) { o.Result = "lost" }, "result"},
+		"with another case":        {func(o *event.Outcome) { o.Result = "Failed" }, "result"},
+		"without a time":           {func(o *event.Outcome) { o.At = 0 }, "at is missing"},
+		"with a negative time":     {func(o *event.Outcome) { o.At = -1 }, "at is missing"},
+	}
+	for _, r := range []event.Result{
+		event.Accepted, event.Delivered, event.Undelivered, event.Failed,
+		event.Expired, event.Superseded, event.Retrying, event.Unknown,
+	} {
+		cases["with the result "+string(r)] = struct {
+			change change
+			want   string
+		}{func(o *event.Outcome) { o.Result = r }, ""}
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := outcome()
+			c.change(&o)
+			checkError(t, o.Validate(), c.want)
+		})
+	}
+}
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		change func(string) string
+		want   string
+	}{
+		"a payload": {func(s string) string { return s }, ""},
+		"a payload of a newer publisher with one more":  {func(s string) string { return strings.Replace(s, "{", `{"later":1,`, 1) }, ""},
+		"a payload that lacks something":                {func(s string) string { return strings.Replace(s, `"n":1`, `"n":0`, 1) }, "n starts at 1"},
+		"a payload of another type":                     {func(s string) string { return strings.Replace(s, `"n":1`, `"n":"1"`, 1) }, "decode payload"},
+		"a payload that is cut off":                     {func(s string) string { return s[:len(s)/2] }, "decode payload"},
+		"nothing":                                       {func(string) string { return "" }, "decode payload"},
+		"something else that is JSON":                   {func(string) string { return "null" }, "delivery_id"},
+		"two payloads in one":                           {func(s string) string { return s + s }, "decode payload"},
+		"a sealed part that is not what base64 can say": {func(s string) string { return strings.Replace(s, `"sealed":"`, `"sealed":"*`, 1) }, "decode payload"},
+	}
+	whole, err := json.Marshal(requested())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := event.Decode[event.Requested]([]byte(c.change(string(whole))))
+			checkError(t, err, c.want)
+			if c.want == "" && !reflect.DeepEqual(got, requested()) {
+				t.Errorf("decoded %+v", got)
+			}
+		})
+	}
+}
+
+func checkError(t *testing.T, err error, want string) {
+	t.Helper()
+	switch {
+	case want == "" && err != nil:
+		t.Errorf("refused: %v", err)
+	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+		t.Errorf("error %v, want one with %q", err, want)
+	}
+}

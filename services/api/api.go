@@ -1,0 +1,208 @@
+// Package api is the api service: it takes the requests of apps and browsers,
+// issues and checks challenges, and publishes what workers deliver.
+//
+//	request -> challenge -> event -> worker -> provider
+//
+// This file is its wiring and table of contents. A request enters at an edge
+// (internal/httpapi, oidc, callback, pages), passes the one pipeline
+// (internal/pipeline), reaches rules that know neither HTTP nor SQL (tenant,
+// apikey, user, factor, challenge, guard, delivery, token), and rests in the
+// store (internal/sqlstore) or the ephemeral store (pkg/ephemeral). Events
+// leave through pkg/bus; internal/relay brings back what became of them.
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"countersign.dev/pkg/bus"
+	"countersign.dev/pkg/claim"
+	"countersign.dev/pkg/ephemeral"
+	"countersign.dev/pkg/run"
+	"countersign.dev/pkg/telemetry"
+	"countersign.dev/pkg/web"
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/callback"
+	"countersign.dev/services/api/internal/challenge"
+	"countersign.dev/services/api/internal/delivery"
+	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/httpapi"
+	"countersign.dev/services/api/internal/oidc"
+	"countersign.dev/services/api/internal/pages"
+	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/relay"
+	"countersign.dev/services/api/internal/sqlstore"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
+	"countersign.dev/services/api/internal/user"
+)
+
+// Parts are what the one binary shares between the services of one process.
+// What is nil the service opens from its configuration.
+type Parts struct {
+	Ephemeral ephemeral.Store
+	Bus       *bus.Bus
+	Telemetry *telemetry.Telemetry
+	Log       *slog.Logger
+	// Inbox serves the page /inbox, which shows every code: dev only.
+	Inbox bool
+}
+
+// Service is a wired api service.
+type Service struct {
+	cfg       Config
+	log       *slog.Logger
+	store     *sqlstore.Store
+	short     ephemeral.Store
+	bus       *bus.Bus
+	telemetry *telemetry.Telemetry
+	metrics   *metrics
+	pipeline  *pipeline.Pipeline
+	tables    [][]pipeline.Route
+	relay     *relay.Relay
+	handler   http.Handler
+	tls       *tls.Config // nil serves plain HTTP
+	listener  net.Listener
+	opsPort   net.Listener   // nil when somebody else has one
+	opened    []func() error // closes what this service opened itself
+	ownBus    bool
+	admin     *Admin
+}
+
+// New opens everything the service needs and binds its address, so that a
+// busy port or an unreachable database is an error here and not a log line
+// later. Redis and NATS may be down: what needs them answers 503 until they
+// are back.
+func New(ctx context.Context, cfg Config, parts Parts) (*Service, error) {
+	s := &Service{cfg: cfg, log: parts.Log, short: parts.Ephemeral, bus: parts.Bus, telemetry: parts.Telemetry}
+	if err := s.build(ctx, parts.Inbox); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Service) build(ctx context.Context, inbox bool) (err error) {
+	keys, err := readKeys(s.cfg)
+	if err != nil {
+		return err
+	}
+	if err := s.open(ctx, keys); err != nil {
+		return err
+	}
+	if err := s.wire(ctx, keys, inbox); err != nil {
+		return err
+	}
+	if s.handler, err = s.route(); err != nil {
+		return err
+	}
+	if s.tls, err = serverTLS(s.cfg, s.log); err != nil {
+		return err
+	}
+	s.listener, err = s.listen("ADDR", s.cfg.Addr)
+	return err
+}
+
+// wire builds the rules from the ground up and collects the edges' tables.
+func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
+	now := time.Now
+	tenants := &tenant.Service{Store: s.store, Now: now}
+	connections := &tenant.Connections{Store: s.store, Now: now}
+	apiKeys := &apikey.Service{Store: s.store, Now: now}
+	users := &user.Service{Store: s.store, Now: now}
+	deliveries := &delivery.Service{Store: s.store, Keys: keys.delivery, Index: keys.index, Now: now}
+	watch := &guard.Guard{Store: s.store, Codes: s.short, Policy: s.cfg.guessPolicy(), Now: now, Observe: s.metrics.compared, Alarm: s.sprayed}
+	challenges := &challenge.Service{
+		Store: s.store, Codes: s.short, Claims: &claim.Book{Store: s.short, Now: now}, Publisher: s.bus, Guard: watch,
+		Keys: keys.delivery, Index: keys.index, Policy: s.cfg.codePolicy(), Bounds: s.cfg.bounds(), Host: s.cfg.host(), Now: now, Log: s.log,
+		Stopped: s.metrics.sendStopped, Alarm: func(a challenge.Alarm) { s.metrics.alarm(string(a)) },
+	}
+	factors := &factor.Service{Store: s.store, Connections: connections, Challenges: challenges, Now: now}
+	tokens := &token.Service{Store: s.store, Keys: keys.database, Issuer: s.cfg.BaseURL, Now: now}
+	if err := tokens.Prepare(ctx); err != nil {
+		return fmt.Errorf("prepare signing keys: %w", err)
+	}
+
+	s.admin = &Admin{tenants: tenants, keys: apiKeys, store: s.store}
+	s.relay = &relay.Relay{Bus: s.bus, Deliveries: deliveries, Log: s.log, Observe: s.metrics.outcome}
+	s.pipeline = &pipeline.Pipeline{
+		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
+	}
+	s.tables = [][]pipeline.Route{
+		(&httpapi.API{
+			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries,
+		}).Routes(),
+		(&oidc.API{Keys: s.store, Guard: watch, Tokens: tokens}).Routes(),
+		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),
+	}
+	docs, err := s.docs()
+	if err != nil {
+		return err
+	}
+	s.tables = append(s.tables, docs)
+	if inbox {
+		s.tables = append(s.tables, (&pages.Inbox{Messages: deliveries}).Routes())
+	}
+	return nil
+}
+
+// route builds the router from the tables, inside the house of pkg/web.
+func (s *Service) route() (http.Handler, error) {
+	proxies, err := s.cfg.proxies()
+	if err != nil {
+		return nil, err
+	}
+	mux := chi.NewRouter()
+	s.pipeline.Mount(mux, s.tables...)
+	return web.House(web.Config{
+		Log: s.log, TrustedProxies: proxies, HSTS: strings.HasPrefix(s.cfg.BaseURL, "https:"), DocsURL: s.cfg.BaseURL, Observe: s.metrics.request,
+		Allow: func(r *http.Request) string { return pipeline.Allowed(mux, r) },
+	})(mux), nil
+}
+
+// Add hands the service's parts to a group, from the ground up: the group
+// stops them in reverse, so the listener goes first.
+func (s *Service) Add(g *run.Group) {
+	if s.ownBus {
+		g.Add("bus", s.bus.Run)
+	}
+	if s.opsPort != nil {
+		g.Add("operations", func(ctx context.Context) error {
+			return web.Serve(ctx, s.opsPort, s.telemetry.Ops(), web.ServerConfig{}, s.log)
+		})
+		g.OnStopping(s.telemetry.SetDraining)
+	}
+	g.Add("relay", s.relay.Outcomes)
+	g.Add("sweeper", s.relay.Sweeps)
+	g.Add("http", func(ctx context.Context) error {
+		return web.Serve(ctx, s.listener, s.handler, web.ServerConfig{TLS: s.tls}, s.log)
+	})
+}
+
+// Addr is where the service listens.
+func (s *Service) Addr() string { return s.listener.Addr().String() }
+
+// Admin is what the command line may do without a request.
+func (s *Service) Admin() *Admin { return s.admin }
+
+// Routes is the table of contents: every route of every edge.
+func (s *Service) Routes() []pipeline.Route { return slices.Concat(s.tables...) }
+
+// Close gives back what the service opened. Call it after its group has run.
+func (s *Service) Close() error {
+	var errs []error
+	for _, closePart := range slices.Backward(s.opened) {
+		errs = append(errs, closePart())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,218 @@
+package httpapi
+
+import (
+	"context"
+	"net/netip"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/challenge"
+	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/pipeline"
+)
+
+type enrolIn struct {
+	Method   string `in:"method" required:"true" doc:"The kind of factor: sms."`
+	Phone    string `in:"phone_number" doc:"Number in E.164, such as +4915112345678; the user's own when it is left out."`
+	Force    bool   `in:"force_enroll" doc:"Replaces a factor that the user has. The old one is good until the new one is confirmed."`
+	ClientIP string `in:"client_ip" doc:"Address of the person who asks, as your server sees it. With it one address can ask for codes to few different numbers only."`
+}
+
+type challengeIn struct {
+	ClientIP string `in:"client_ip" doc:"Address of the person who asks, as your server sees it."`
+}
+
+type codeIn struct {
+	Code secret.Text `in:"code" required:"true" doc:"Six digits, as text: a number loses its leading zeros."`
+}
+
+// enrollmentOut is the contract's superset. What belongs to authenticator
+// apps is null for a phone.
+type enrollmentOut struct {
+	Type          string  `json:"__type__"`
+	Domain        string  `json:"__domain__"`
+	Environment   string  `json:"__environment__"`
+	UserID        string  `json:"user_id"`
+	RequestID     string  `json:"request_id"`
+	Method        string  `json:"method"`
+	Success       bool    `json:"success"`
+	Error         *string `json:"error"`
+	EnrolledAt    *string `json:"enrolled_at"`
+	ExpiresAt     *string `json:"expires_at"`
+	OTPURI        *string `json:"otp_uri"`
+	QRCode        *string `json:"qr_code"`
+	Code          *string `json:"code"`
+	RecoveryCodes *string `json:"recovery_codes"`
+}
+
+type challengeOut struct {
+	Type             string  `json:"__type__"`
+	Domain           string  `json:"__domain__"`
+	Environment      string  `json:"__environment__"`
+	UserID           string  `json:"user_id"`
+	RequestID        string  `json:"request_id"`
+	ChallengedAt     string  `json:"challenged_at"`
+	ExpiresAt        *string `json:"expires_at"`
+	SentAt           *string `json:"sent_at"`
+	Code             *string `json:"code"`
+	RecoveryCodeUsed bool    `json:"recovery_code_used"`
+	Success          bool    `json:"success"`
+	Error            *string `json:"error"`
+}
+
+// Why a code was not taken, beside success: false. A wrong code may be typed
+// again; with no live code a new one must be asked for.
+const (
+	wrongCode  = "wrong_code"
+	noLiveCode = "no_live_code"
+)
+
+func (a *API) enrol(ctx context.Context, c pipeline.Call, in enrolIn) (enrollmentOut, error) {
+	if in.Method != "sms" {
+		return enrollmentOut{}, factor.ErrMethod
+	}
+	whose, err := a.asking(ctx, c, in.ClientIP)
+	if err != nil {
+		return enrollmentOut{}, err
+	}
+	issued, err := a.Factors.Enrol(ctx, whose, in.Phone, in.Force)
+	if err != nil {
+		return enrollmentOut{}, err
+	}
+	out := enrollmentShape(c, whose, issued.RequestID)
+	out.ExpiresAt, out.Code = microOrNull(issued.ExpiresAt), codeFor(issued)
+	return out, nil
+}
+
+func (a *API) confirmEnrolment(ctx context.Context, c pipeline.Call, in codeIn) (enrollmentOut, error) {
+	whose, code, err := a.answer(ctx, c, in)
+	if err != nil {
+		return enrollmentOut{}, err
+	}
+	confirmed, err := a.Factors.ConfirmEnrolment(ctx, whose, code)
+	if err != nil {
+		return enrollmentOut{}, err
+	}
+	out := enrollmentShape(c, whose, orNew(confirmed.RequestID, "totp-enrollment"))
+	out.Success, out.EnrolledAt, out.Error = confirmed.OK(), microOrNull(confirmed.EnrolledAt), reason(confirmed.Result)
+	return out, nil
+}
+
+func (a *API) challenge(ctx context.Context, c pipeline.Call, in challengeIn) (challengeOut, error) {
+	whose, err := a.asking(ctx, c, in.ClientIP)
+	if err != nil {
+		return challengeOut{}, err
+	}
+	issued, err := a.Factors.Challenge(ctx, whose)
+	if err != nil {
+		return challengeOut{}, err
+	}
+	out := challengeShape(c, whose, issued.RequestID)
+	out.ChallengedAt, out.ExpiresAt, out.Code = micro(issued.IssuedAt), microOrNull(issued.ExpiresAt), codeFor(issued)
+	return out, nil
+}
+
+func (a *API) validate(ctx context.Context, c pipeline.Call, in codeIn) (challengeOut, error) {
+	whose, code, err := a.answer(ctx, c, in)
+	if err != nil {
+		return challengeOut{}, err
+	}
+	checked, err := a.Factors.Validate(ctx, whose, code)
+	if err != nil {
+		return challengeOut{}, err
+	}
+	out := challengeShape(c, whose, orNew(checked.RequestID, "totp-challenge"))
+	out.Success, out.Error, out.ChallengedAt = checked.OK(), reason(checked), micro(checked.IssuedAt)
+	if checked.IssuedAt.IsZero() {
+		out.ChallengedAt = micro(a.Factors.Now())
+	}
+	if checked.ByCaller {
+		out.Code = orNull(code.Echo().Reveal())
+	}
+	out.SentAt = microOrNull(checked.SentAt)
+	return out, nil
+}
+
+// whose finds the user of the path, with the connection's caller.
+func (a *API) whose(ctx context.Context, c pipeline.Call) (factor.Whose, error) {
+	u, err := a.Users.Find(ctx, c.Tenant, c.Path("user"))
+	return factor.Whose{
+		Tenant: c.Tenant, Org: c.Org, User: u, MaySeeCodes: c.Key.Has(apikey.CodesRead), TraceID: c.TraceID,
+	}, err
+}
+
+// asking is whose for calls that send: from where the person asks counts, if
+// the caller tells it. That is the caller's word alone, so it bounds how much
+// the caller sends and nothing else.
+func (a *API) asking(ctx context.Context, c pipeline.Call, clientIP string) (factor.Whose, error) {
+	source, err := readClientIP(clientIP)
+	if err != nil {
+		return factor.Whose{}, err
+	}
+	whose, err := a.whose(ctx, c)
+	whose.Source = source
+	return whose, err
+}
+
+func readClientIP(text string) (netip.Addr, error) {
+	if text == "" {
+		return netip.Addr{}, nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+		return netip.Addr{}, fault.New(fault.Invalid, "invalid_parameter", "client_ip must be the IP address of a client, such as 203.0.113.7 or 2001:db8::1")
+	}
+	return addr.Unmap(), nil
+}
+
+func (a *API) answer(ctx context.Context, c pipeline.Call, in codeIn) (factor.Whose, factor.Code, error) {
+	if in.Code.IsZero() {
+		return factor.Whose{}, factor.Code{}, fault.New(fault.Invalid, "missing_parameter", "code must be provided")
+	}
+	whose, err := a.whose(ctx, c)
+	if err != nil {
+		return factor.Whose{}, factor.Code{}, err
+	}
+	code, err := a.Factors.ReadCode(ctx, c.Source, in.Code)
+	return whose, code, err
+}
+
+func enrollmentShape(c pipeline.Call, w factor.Whose, requestID string) enrollmentOut {
+	return enrollmentOut{
+		Type: "TotpEnrollment", Domain: c.Org.Domain, Environment: c.Tenant.Env, UserID: w.User.ID, RequestID: requestID, Method: "sms",
+	}
+}
+
+func challengeShape(c pipeline.Call, w factor.Whose, requestID string) challengeOut {
+	return challengeOut{
+		Type: "TotpChallenge", Domain: c.Org.Domain, Environment: c.Tenant.Env, UserID: w.User.ID, RequestID: requestID,
+	}
+}
+
+func codeFor(issued factor.Issued) *string {
+	if !issued.ByCaller {
+		return nil
+	}
+	return orNull(issued.Code.Reveal())
+}
+
+func reason(r challenge.Result) *string {
+	switch {
+	case r.OK():
+		return nil
+	case r.Wrong():
+		return orNull(wrongCode)
+	default:
+		return orNull(noLiveCode)
+	}
+}
+
+// orNew names an answer after its challenge, or gives it an id of its own.
+func orNew(requestID, kind string) string {
+	if requestID != "" {
+		return requestID
+	}
+	return id.Request(kind)
+}

@@ -1,0 +1,94 @@
+// Package httpapi is the headless API: /api/v2, called by customers' servers.
+//
+// REQUEST -> challenge -> event -> worker -> provider
+//
+// [API.Routes] is its table of contents. The pipeline has checked caller,
+// scope, tenant, size and form before a handler here runs; handlers turn
+// typed inputs into calls of the rules, and what those return into the
+// contract's shapes.
+package httpapi
+
+import (
+	"net/http"
+
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/delivery"
+	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+// API holds the rules that the handlers call.
+type API struct {
+	Tenants     *tenant.Service
+	Connections *tenant.Connections
+	Keys        *apikey.Service
+	Users       *user.Service
+	Factors     *factor.Service
+	Deliveries  *delivery.Service
+}
+
+// Routes is the table of the headless API.
+func (a *API) Routes() []pipeline.Route {
+	routes := []pipeline.Route{
+		account("POST", "/organizations", apikey.OrganizationsWrite, "Create an organization", pipeline.Handle(a.createOrganization), created),
+		account("GET", "/organizations", apikey.OrganizationsRead, "List organizations", pipeline.Handle(a.listOrganizations)),
+		org("GET", "/organizations/{org}", apikey.OrganizationsRead, "Read an organization", pipeline.Handle(a.readOrganization), remembered),
+		org("DELETE", "/organizations/{org}", apikey.OrganizationsWrite, "Delete an organization with its users", pipeline.Handle(a.deleteOrganization), conflicts),
+
+		account("POST", "/api-keys", apikey.KeysWrite, "Create an API key", pipeline.Handle(a.createKey), created, own),
+		account("GET", "/api-keys", apikey.KeysRead, "List API keys", pipeline.Handle(a.listKeys), own),
+		account("DELETE", "/api-keys/{key}", apikey.KeysWrite, "Revoke an API key", pipeline.Handle(a.revokeKey), own),
+
+		org("POST", "/org/{org}/users", apikey.UsersWrite, "Create a user", pipeline.Handle(a.createUser), created),
+		org("GET", "/org/{org}/users", apikey.UsersRead, "List users", pipeline.Handle(a.listUsers)),
+		org("GET", "/org/{org}/users/{user}", apikey.UsersRead, "Read a user by id or e-mail address", pipeline.Handle(a.readUser)),
+		org("PUT", "/org/{org}/users/{user}", apikey.UsersWrite, "Change a user", pipeline.Handle(a.updateUser)),
+		org("DELETE", "/org/{org}/users/{user}", apikey.UsersWrite, "Delete a user", pipeline.Handle(a.deleteUser)),
+
+		org("GET", "/org/{org}/totp-connection", apikey.ConnectionsRead, "Read the policy of second factors", pipeline.Handle(a.readConnection)),
+		org("PUT", "/org/{org}/totp-connection", apikey.ConnectionsWrite, "Change the policy of second factors", pipeline.Handle(a.updateConnection)),
+
+		org("POST", "/org/{org}/totp-enrollment/{user}", apikey.FactorsEnroll, "Start an enrolment", pipeline.Handle(a.enrol), created, sendsCode, conflicts),
+		org("PUT", "/org/{org}/totp-enrollment/validation/{user}", apikey.FactorsEnroll, "Confirm an enrolment with its first code", pipeline.Handle(a.confirmEnrolment), checksCode),
+		org("POST", "/org/{org}/totp-challenge/{user}", apikey.Challenges, "Send a code", pipeline.Handle(a.challenge), created, sendsCode),
+		org("POST", "/org/{org}/totp-challenge/validation/{user}", apikey.Challenges, "Check a code, once", pipeline.Handle(a.validate), checksCode),
+
+		org("GET", "/org/{org}/inbox", apikey.InboxRead, "Read the messages of the sandbox", pipeline.Handle(a.inbox), own),
+		org("GET", "/org/{org}/deliveries", apikey.DeliveriesRead, "See what became of each message", pipeline.Handle(a.deliveries), own),
+	}
+	return routes
+}
+
+type option func(*pipeline.Route)
+
+// created marks calls that make or send something: they answer 201, and a
+// repeat with the same Idempotency-Key does nothing again.
+func created(r *pipeline.Route) { r.Success, r.Idempotent = http.StatusCreated, true }
+
+// conflicts marks calls that the state of things can refuse.
+func conflicts(r *pipeline.Route) { r.Faults = append(r.Faults, http.StatusConflict) }
+
+// own marks calls of our own making, where unknown parameters are refused.
+func own(r *pipeline.Route) { r.Strict = true }
+
+func remembered(r *pipeline.Route) { r.Reach = pipeline.Remembered }
+func sendsCode(r *pipeline.Route)  { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinSend }
+func checksCode(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinCheck }
+
+func account(method, path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {
+	route := pipeline.Route{
+		Method: method, Path: "/api/v2" + path, Summary: summary, Scope: scope, Handler: handler,
+		Credential: pipeline.APIKey, Reach: pipeline.Account, Rate: pipeline.RateAPI,
+		Faults: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+	}
+	for _, apply := range options {
+		apply(&route)
+	}
+	return route
+}
+
+func org(method, path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {
+	return account(method, path, scope, summary, handler, append([]option{func(r *pipeline.Route) { r.Reach = pipeline.Organization }}, options...)...)
+}

@@ -1,0 +1,139 @@
+package pages
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"strings"
+
+	"countersign.dev/services/api/internal/pipeline"
+)
+
+// Docs is the documentation that the service carries: the API's document at
+// /docs/openapi.json, a page that shows it at /docs, and the error codes at
+// /docs/errors, where the answers of faults link to. Everything comes from the
+// program itself; the content policy of the pages refuses what does not.
+type Docs struct {
+	page, document, errors file
+	assets                 []asset
+}
+
+type asset struct {
+	name string
+	file file
+}
+
+// docsPolicy lets the pages load their own assets and the document, and run no
+// inline script or style. Pictures in the style sheet are data.
+const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors 'none'"
+
+var (
+	//go:embed assets/*.gz assets/*.txt assets/docs.* assets/LICENSE assets/NOTICE
+	assetFiles embed.FS
+	//go:embed docs.html
+	docsHTML string
+	//go:embed errors.html
+	errorsHTML string
+	// The rows of docs/errors.md, which lies outside of this module; a test
+	// compares them.
+	//go:embed errors.json
+	errorsJSON []byte
+)
+
+var errorsPage = template.Must(template.New("errors").Funcs(template.FuncMap{"parts": parts}).Parse(errorsHTML))
+
+const (
+	textHTML  = "text/html; charset=utf-8"
+	textCSS   = "text/css; charset=utf-8"
+	textJS    = "text/javascript; charset=utf-8"
+	textPlain = "text/plain; charset=utf-8"
+)
+
+// stored are the files below /docs/assets. What ends in .gz is stored
+// compressed and served without that ending.
+var stored = []struct{ name, mediaType string }{
+	{"docs.css", textCSS},
+	{"docs.js", textJS},
+	{"swagger-ui.css.gz", textCSS},
+	{"swagger-ui-bundle.js.gz", textJS},
+	{"swagger-ui-bundle.js.LICENSE.txt", textPlain},
+	{"LICENSE", textPlain},
+	{"NOTICE", textPlain},
+}
+
+// NewDocs prepares the pages of a document, which is JSON.
+func NewDocs(document []byte) (*Docs, error) {
+	d := &Docs{
+		page:     file{textHTML, compress([]byte(docsHTML)), docsPolicy},
+		document: file{"application/json; charset=utf-8", compress(document), ""},
+	}
+	for _, s := range stored {
+		raw, err := assetFiles.ReadFile("assets/" + s.name)
+		if err != nil {
+			return nil, fmt.Errorf("read asset: %w", err)
+		}
+		name, compressed := strings.CutSuffix(s.name, ".gz")
+		if !compressed {
+			raw = compress(raw)
+		}
+		d.assets = append(d.assets, asset{name, file{s.mediaType, raw, ""}})
+	}
+	list, err := renderErrors()
+	if err != nil {
+		return nil, err
+	}
+	d.errors = file{textHTML, compress(list), docsPolicy}
+	return d, nil
+}
+
+func renderErrors() ([]byte, error) {
+	var codes []errorCode
+	if err := json.Unmarshal(errorsJSON, &codes); err != nil {
+		return nil, fmt.Errorf("read the error codes: %w", err)
+	}
+	var page bytes.Buffer
+	if err := errorsPage.Execute(&page, codes); err != nil {
+		return nil, fmt.Errorf("render the error codes: %w", err)
+	}
+	return page.Bytes(), nil
+}
+
+// Routes is the table of these pages.
+func (d *Docs) Routes() []pipeline.Route {
+	routes := []pipeline.Route{
+		d.page.route("/docs", "Show the documentation of the API"),
+		d.document.route("/docs/openapi.json", "Get the OpenAPI document of the API"),
+		d.errors.route("/docs/errors", "Explain the codes of errors"),
+	}
+	for _, a := range d.assets {
+		routes = append(routes, a.file.route("/docs/assets/"+a.name, "Get a part of the documentation"))
+	}
+	return routes
+}
+
+// errorCode is one row of the list of errors.
+type errorCode struct {
+	Code    string `json:"code"`
+	Status  string `json:"status"`
+	Meaning string `json:"meaning"`
+	Remedy  string `json:"remedy"`
+}
+
+// part is a piece of a sentence; code is what stood in backticks.
+type part struct {
+	Text string
+	Code bool
+}
+
+func parts(text string) []part {
+	var out []part
+	for i, piece := range strings.Split(text, "`") {
+		if piece != "" {
+			out = append(out, part{Text: piece, Code: i%2 == 1})
+		}
+	}
+	return out
+}

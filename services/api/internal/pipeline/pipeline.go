@@ -1,0 +1,268 @@
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"countersign.dev/pkg/ephemeral"
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/logs"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/pkg/web"
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/input"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
+)
+
+// Tokens reads access tokens.
+type Tokens interface {
+	Read(ctx context.Context, raw secret.Text) (keyID, account, env string, err error)
+}
+
+// Keys finds API keys.
+type Keys interface {
+	KeyByID(ctx context.Context, keyID string) (apikey.Key, error)
+}
+
+// Organizations finds organizations of an account.
+type Organizations interface {
+	Organization(ctx context.Context, account, domain string) (tenant.Organization, error)
+}
+
+// Limits takes units from rate limits.
+type Limits interface {
+	Allow(ctx context.Context, key string, rate ephemeral.Rate) (ephemeral.Allowance, error)
+}
+
+// Pipeline checks requests and calls handlers.
+type Pipeline struct {
+	Tokens        Tokens
+	Keys          Keys
+	Organizations Organizations
+	Limits        Limits
+	Answers       Answers
+	Sealer        Sealer
+	Log           *slog.Logger
+}
+
+// Rate is how often one caller may call a route of a class.
+type Rate struct {
+	Class string
+	Rate  ephemeral.Rate
+	// Essential routes are refused while the limiter cannot be reached;
+	// others go on, so that administration outlives a lost Redis.
+	Essential bool
+}
+
+// The rate classes. A caller is a key, or an address where there is no key.
+var (
+	RateAPI     = Rate{Class: "api", Rate: ephemeral.Rate{Burst: 5000, Per: 5 * time.Second}}
+	RateSecond  = Rate{Class: "second_factor", Rate: ephemeral.Rate{Burst: 5000, Per: 5 * time.Second}, Essential: true}
+	RateTokens  = Rate{Class: "tokens", Rate: ephemeral.Rate{Burst: 600, Per: time.Minute}, Essential: true}
+	RateReceipt = Rate{Class: "receipts", Rate: ephemeral.Rate{Burst: 10000, Per: 10 * time.Second}}
+)
+
+// Mount builds the router of the tables. Unknown paths and methods answer as
+// faults of the API, always JSON.
+func (p *Pipeline) Mount(mux chi.Router, tables ...[]Route) {
+	for _, route := range slices.Concat(tables...) {
+		mux.Method(route.Method, route.Path, p.serve(route))
+	}
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		web.WriteFault(w, r, fault.New(fault.NotFound, "not_found", "there is no such path; see the API documentation"))
+	})
+	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", Allowed(mux, r))
+		web.WriteFault(w, r, fault.New(fault.Method, "method_not_allowed", "this path does not take that method; the Allow header names those it takes"))
+	})
+}
+
+// Allowed names the methods that the router takes on the path of a request.
+func Allowed(mux chi.Router, r *http.Request) string {
+	var methods []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
+		if mux.Match(chi.NewRouteContext(), method, r.URL.EscapedPath()) {
+			methods = append(methods, method)
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+func (p *Pipeline) serve(route Route) http.HandlerFunc {
+	writeFault := route.WriteFault
+	if writeFault == nil {
+		writeFault = web.WriteFault
+	}
+	write := route.Write
+	if write == nil {
+		write = func(w http.ResponseWriter, _ *http.Request, status int, answer any) { web.WriteJSON(w, status, answer) }
+	}
+	success := route.Success
+	if success == 0 {
+		success = http.StatusOK
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		web.SetRoute(r.Context(), route.Path)
+		answer, err := p.answer(w, r, route)
+		if err != nil {
+			writeFault(w, r, err)
+			return
+		}
+		write(w, r, success, answer)
+	}
+}
+
+// answer runs the checks in their order: credential, rate, scope, tenant,
+// size and form of the input. Nothing of the body is read before the caller
+// is known to be allowed.
+func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route) (any, error) {
+	ctx := r.Context()
+	call := Call{TraceID: logs.RequestID(ctx), Source: web.ClientIP(ctx), Request: r, path: pathOf(r)}
+	clock := watch{within: route.Within}
+	if err := clock.run(ctx, func(ctx context.Context) error { return p.admit(ctx, r, route, &call) }); err != nil {
+		return nil, err
+	}
+	if route.BodyOnly && r.URL.RawQuery != "" {
+		return nil, fault.New(fault.Malformed, "query_not_allowed", "send the parameters in the body: a query ends up in logs")
+	}
+	most := route.MaxBody
+	if most == 0 {
+		most = DefaultBody
+	}
+	web.LimitBody(w, r, most)
+	body, err := input.Buffer(r)
+	if err != nil {
+		return nil, err
+	}
+	values, err := input.Read(r)
+	if err != nil {
+		return nil, err
+	}
+	call.form = values.Texts
+	return p.once(ctx, r, route, call, body, func(ctx context.Context) (answer any, err error) {
+		err = clock.run(ctx, func(ctx context.Context) (err error) {
+			answer, err = route.Handler.serve(ctx, call, values, route.Strict)
+			return err
+		})
+		return answer, err
+	})
+}
+
+// admit finds out who calls, how often, and whether and where they may.
+func (p *Pipeline) admit(ctx context.Context, r *http.Request, route Route, call *Call) error {
+	if err := p.authenticate(ctx, r, route, call); err != nil {
+		return err
+	}
+	if err := p.limit(ctx, route.Rate, *call); err != nil {
+		return err
+	}
+	if route.Scope != "" && !call.Key.Has(route.Scope) {
+		return fault.Newf(fault.Forbidden, "insufficient_scope", "this call needs the scope %s, which the API key does not have", route.Scope)
+	}
+	return p.place(ctx, route, call)
+}
+
+// watch bounds the time that we take ourselves. It stands still while a body
+// arrives and while a repeat waits for the first request's answer.
+type watch struct{ within, spent time.Duration }
+
+func (w *watch) run(ctx context.Context, do func(ctx context.Context) error) error {
+	if w.within == 0 {
+		return do(ctx)
+	}
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, w.within-w.spent)
+	defer cancel()
+	err := do(ctx)
+	w.spent += time.Since(begun)
+	return err
+}
+
+func (p *Pipeline) authenticate(ctx context.Context, r *http.Request, route Route, call *Call) error {
+	if route.Credential == None {
+		return nil
+	}
+	scheme, raw, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) != 1 {
+		return token.ErrInvalid
+	}
+	keyID, account, env, err := p.Tokens.Read(ctx, secret.New(strings.TrimSpace(raw)))
+	if err != nil {
+		return err
+	}
+	key, err := p.Keys.KeyByID(ctx, keyID)
+	if fault.KindOf(err) == fault.NotFound {
+		return token.ErrInvalid
+	}
+	if err != nil {
+		return err
+	}
+	if key.Revoked() || key.AccountDomain != account || key.Env != env {
+		return token.ErrInvalid
+	}
+	call.Key = key
+	call.Tenant = tenant.ID{Account: key.AccountID, Env: key.Env}
+	return nil
+}
+
+func (p *Pipeline) limit(ctx context.Context, rate Rate, call Call) error {
+	allowance, err := p.take(ctx, rate, call)
+	switch {
+	case err != nil && rate.Essential:
+		return err
+	case err != nil:
+		p.Log.WarnContext(ctx, "rate limit not counted", "class", rate.Class, "error", err)
+		return nil
+	case !allowance.OK:
+		return fault.New(fault.Limited, "rate_limited", "too many requests; slow down").RetryIn(allowance.RetryAfter)
+	}
+	return nil
+}
+
+func (p *Pipeline) take(ctx context.Context, rate Rate, call Call) (ephemeral.Allowance, error) {
+	if call.Key.ID == "" {
+		return ephemeral.AllowFrom(ctx, p.Limits, "rate|"+rate.Class, call.Source, rate.Rate)
+	}
+	return p.Limits.Allow(ctx, "rate:{"+rate.Class+"|"+call.Key.ID+"}", rate.Rate)
+}
+
+// place finds the organization of the path. One of another account, one out
+// of the key's reach and one that never was answer alike.
+func (p *Pipeline) place(ctx context.Context, route Route, call *Call) error {
+	if route.Reach != Organization && route.Reach != Remembered {
+		return nil
+	}
+	org, err := p.Organizations.Organization(ctx, call.Tenant.Account, call.Path("org"))
+	if err != nil {
+		return err
+	}
+	if !call.Key.Reaches(org.ID) || org.Deleted() && route.Reach != Remembered {
+		return tenant.ErrNotFound
+	}
+	call.Org = org
+	call.Tenant.Org = org.ID
+	return nil
+}
+
+// pathOf unescapes path parameters: the router hands them on as they stand in
+// the path when that holds escapes (ana%40acme.test).
+func pathOf(r *http.Request) func(string) string {
+	return func(name string) string {
+		text := chi.URLParam(r, name)
+		if r.URL.RawPath == "" {
+			return text
+		}
+		if plain, err := url.PathUnescape(text); err == nil {
+			return plain
+		}
+		return text
+	}
+}

@@ -1,0 +1,135 @@
+// Package pipeline owns the checks of every request.
+//
+// REQUEST -> challenge -> event -> worker -> provider
+//
+// Each edge declares its routes in a table; the table says which credential a
+// route takes, which scope, whose data it touches, how large its body may be
+// and how often it may be called. [Pipeline.Mount] builds the router from the
+// tables. A handler gets a typed input and a verified caller and tenant, and
+// returns a value or a fault: it cannot forget a check, because it never had
+// to remember one.
+package pipeline
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/input"
+	"countersign.dev/services/api/internal/tenant"
+)
+
+// Credential is what a route asks of its caller.
+type Credential string
+
+// The credentials. None is for routes that hand credentials out or that check
+// a signature of their own.
+const (
+	None   Credential = "none"
+	APIKey Credential = "api_key" // a Bearer token made for an API key
+)
+
+// Reach is whose data a route touches.
+type Reach string
+
+// The reaches. With Organization the path names it as {org}, and the pipeline
+// has found it within the caller's account, environment and key.
+const (
+	Nobody       Reach = "nobody"
+	Account      Reach = "account"
+	Organization Reach = "organization"
+	// Remembered is Organization, but a deleted one is found too.
+	Remembered Reach = "remembered"
+)
+
+// Route declares one method on one path.
+type Route struct {
+	Method     string
+	Path       string
+	Summary    string
+	Credential Credential
+	Scope      string
+	Reach      Reach
+	Rate       Rate
+	// Within is how long a request may take, once it has arrived, until it is
+	// refused as unavailable; zero sets no bound.
+	Within  time.Duration
+	MaxBody int64 // bytes; zero means DefaultBody
+	// Strict refuses parameters that the input does not name. The vendors'
+	// contract demands that they are ignored on its own calls.
+	Strict bool
+	// BodyOnly refuses a query: it would end up in logs.
+	BodyOnly bool
+	// Idempotent takes an Idempotency-Key: every route that sends or creates.
+	Idempotent bool
+	Success    int // status; zero means 200
+	Faults     []int
+	// WriteFault renders faults for the surface; nil means the API's shape.
+	WriteFault func(w http.ResponseWriter, r *http.Request, err error)
+	// Write renders the answer; nil means JSON.
+	Write   func(w http.ResponseWriter, r *http.Request, status int, answer any)
+	Handler Handler
+}
+
+// How long calls about codes may take. Somebody waits for the answer, and one
+// that says "try again" in time is worth more than a late one.
+const (
+	WithinCheck = 1750 * time.Millisecond // an answer in 2 s at most
+	WithinSend  = 2500 * time.Millisecond // holds the 2 s that the bus may take
+)
+
+// DefaultBody is the size of a body in bytes that a route accepts.
+const DefaultBody = 64 << 10
+
+// Call is what the pipeline has verified about a request.
+type Call struct {
+	Key     apikey.Key          // the caller; empty on routes with no credential
+	Tenant  tenant.ID           // filled as far as the reach goes
+	Org     tenant.Organization // with Reach Organization and Remembered
+	Source  netip.Addr          // the client's address, for limits
+	TraceID string
+	path    func(name string) string
+	form    func() map[string]string
+	Request *http.Request // its headers; the body has been read
+}
+
+// Path returns a path parameter, unescaped.
+func (c Call) Path(name string) string { return c.path(name) }
+
+// Form returns every top-level text parameter as it came, for signatures that
+// cover parameters nobody here knows.
+func (c Call) Form() map[string]string { return c.form() }
+
+// Handler is a typed handler made by [Handle].
+type Handler interface {
+	serve(ctx context.Context, c Call, v *input.Values, strict bool) (any, error)
+	// Types are those of input and output, for the generated documents.
+	Types() (in, out reflect.Type)
+}
+
+// Nothing is the input of routes that take no parameters.
+type Nothing struct{}
+
+type handler[In, Out any] struct {
+	fn func(context.Context, Call, In) (Out, error)
+}
+
+// Handle makes a Handler of a function. In is decoded as package input says.
+func Handle[In, Out any](fn func(context.Context, Call, In) (Out, error)) Handler {
+	return handler[In, Out]{fn}
+}
+
+func (h handler[In, Out]) serve(ctx context.Context, c Call, v *input.Values, strict bool) (any, error) {
+	var in In
+	if err := v.Decode(&in, strict); err != nil {
+		return nil, err
+	}
+	return h.fn(ctx, c, in)
+}
+
+func (h handler[In, Out]) Types() (in, out reflect.Type) {
+	return reflect.TypeFor[In](), reflect.TypeFor[Out]()
+}

@@ -1,0 +1,60 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"countersign.dev/services/api/internal/tenant"
+)
+
+var _ tenant.ConnectionStore = (*Store)(nil)
+
+const connectionColumns = `id, account_id, org_id, environment, active, delivery, countries, sms_per_hour, sms_per_day, created_at, updated_at`
+
+func scanConnection(row scanner) (tenant.Connection, error) {
+	c := tenant.Connection{Countries: []string{}}
+	err := row.Scan(&c.ID, &c.Tenant.Account, &c.Tenant.Org, &c.Tenant.Env, &c.Active, &c.Delivery, document{&c.Countries},
+		&c.SMSPerHour, &c.SMSPerDay, instant{&c.CreatedAt}, instant{&c.UpdatedAt})
+	return c, err
+}
+
+// createConnection hangs a connection on its organization, whatever tenant it
+// names itself.
+func createConnection(ctx context.Context, q querier, o tenant.Organization, c tenant.Connection) error {
+	_, err := exec(ctx, q, stmt("create connection",
+		`INSERT INTO connections (id, account_id, org_id, environment, active, delivery, countries, sms_per_hour, sms_per_day, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		c.ID, o.AccountID, o.ID, c.Tenant.Env, c.Active, c.Delivery, list(c.Countries), c.SMSPerHour, c.SMSPerDay,
+		millis(c.CreatedAt), millis(c.UpdatedAt)))
+	return err
+}
+
+// Connection implements tenant.ConnectionStore.
+func (s *Store) Connection(ctx context.Context, t tenant.ID) (c tenant.Connection, err error) {
+	st := stmt("read connection",
+		`SELECT `+connectionColumns+` FROM connections WHERE account_id = $1 AND org_id = $2 AND environment = $3`,
+		t.Account, t.Org, t.Env)
+	err = oneBy(ctx, s.read, tenant.ErrNotFound, st, func(row scanner) (err error) {
+		c, err = scanConnection(row)
+		return err
+	})
+	return c, err
+}
+
+// UpdateConnection implements tenant.ConnectionStore.
+func (s *Store) UpdateConnection(ctx context.Context, t tenant.ID, change tenant.ConnectionChange, now time.Time) (c tenant.Connection, err error) {
+	var countries any
+	if change.Countries != nil {
+		countries = list(*change.Countries)
+	}
+	st := stmt("update connection",
+		`UPDATE connections SET active = COALESCE($4, active), delivery = COALESCE($5, delivery), countries = COALESCE($6, countries),
+			sms_per_hour = COALESCE($7, sms_per_hour), sms_per_day = COALESCE($8, sms_per_day), updated_at = $9
+		WHERE account_id = $1 AND org_id = $2 AND environment = $3 RETURNING `+connectionColumns,
+		t.Account, t.Org, t.Env, change.Active, change.Delivery, countries, change.SMSPerHour, change.SMSPerDay, millis(now))
+	err = oneBy(ctx, s.write, tenant.ErrNotFound, st, func(row scanner) (err error) {
+		c, err = scanConnection(row)
+		return err
+	})
+	return c, err
+}

@@ -1,0 +1,90 @@
+package sqlstore_test
+
+import (
+	"context"
+	"reflect"
+	"testing"
+	"time"
+
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
+)
+
+func newKey(a tenant.Account, env string, at time.Time) apikey.Key {
+	return apikey.Key{
+		ID: id.UUID(), AccountID: a.ID, AccountDomain: a.Domain, Env: env, Name: "server", Scopes: apikey.Standard(),
+		Organizations: []string{id.UUID()}, SecretDigest: apikey.Digest(id.Token()), CreatedAt: at,
+	}
+}
+
+func TestAPIKeys(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		account, other := b.account(), b.account()
+		old, young := newKey(account, tenant.Default, noon), newKey(account, tenant.Default, noon.Add(time.Minute))
+		young.Organizations, young.Scopes = []string{}, []string{}
+		for _, k := range []apikey.Key{old, young, newKey(account, tenant.Sandbox, noon), newKey(other, tenant.Default, noon)} {
+			b.must(b.CreateKey(t.Context(), k))
+		}
+		if got, err := b.KeyByID(t.Context(), old.ID); err != nil || !reflect.DeepEqual(got, old) {
+			t.Errorf("KeyByID = %+v, %v, want %+v", got, err, old)
+		}
+		list, err := b.Keys(t.Context(), account.ID, tenant.Default, first(10))
+		if want := []apikey.Key{young, old}; err != nil || list.Total != 2 || !reflect.DeepEqual(list.Items, want) {
+			t.Errorf("Keys = %+v, %v", list, err)
+		}
+		_, err = b.KeyByID(t.Context(), id.UUID())
+		b.isErr(err, apikey.ErrNotFound)
+		b.isErr(b.CreateKey(t.Context(), newKey(tenant.Account{ID: id.UUID()}, tenant.Default, noon)), apikey.ErrNotFound)
+
+		for account, env := range map[string]string{account.ID: tenant.Sandbox, other.ID: tenant.Default} {
+			_, err := b.RevokeKey(t.Context(), account, env, old.ID, noon)
+			b.isErr(err, apikey.ErrNotFound)
+		}
+		old.RevokedAt = noon.Add(time.Hour)
+		for _, at := range []time.Time{old.RevokedAt, old.RevokedAt.Add(time.Hour)} {
+			if got, err := b.RevokeKey(t.Context(), account.ID, tenant.Default, old.ID, at); err != nil || !reflect.DeepEqual(got, old) {
+				t.Errorf("RevokeKey = %+v, %v, want %+v", got, err, old)
+			}
+		}
+		if got, err := b.KeyByID(t.Context(), old.ID); err != nil || !got.Revoked() {
+			t.Errorf("a revoked key = %+v, %v", got, err)
+		}
+	})
+}
+
+func TestOneOfManyReplicasMakesTheSigningKey(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		key := func() token.SigningKey {
+			return token.SigningKey{ID: id.UUID(), Algorithm: "RS256", Sealed: []byte{1, 2, 3}, CreatedAt: noon}
+		}
+		errs := together(t, 32, func(ctx context.Context, _ int) error { return b.AddFirstSigningKey(ctx, key()) })
+		if ok := tally(t, errs, nil); ok != 32 {
+			t.Errorf("%d of 32 calls returned well", ok)
+		}
+		keys, err := b.SigningKeys(t.Context())
+		b.must(err)
+		if len(keys) != 1 {
+			t.Fatalf("%d signing keys, want 1", len(keys))
+		}
+		want := key()
+		want.ID = keys[0].ID
+		if !reflect.DeepEqual(keys[0], want) {
+			t.Errorf("key = %+v, want %+v", keys[0], want)
+		}
+
+		// The first key can be retired after a second one has come.
+		_, err = b.DB().ExecContext(t.Context(), `UPDATE signing_keys SET number = 2`)
+		b.must(err)
+		b.must(b.AddFirstSigningKey(t.Context(), key()))
+		if n := b.count("signing_keys"); n != 1 {
+			t.Errorf("%d signing keys after another first one, want 1", n)
+		}
+		_, err = b.DB().ExecContext(t.Context(), `INSERT INTO signing_keys (id, algorithm, sealed, created_at, number) SELECT 'newer', algorithm, sealed, created_at, 3 FROM signing_keys`)
+		b.must(err)
+		if keys, err := b.SigningKeys(t.Context()); err != nil || len(keys) != 2 || keys[0].ID != "newer" {
+			t.Errorf("SigningKeys = %+v, %v, want the newest first", keys, err)
+		}
+	})
+}

@@ -1,0 +1,149 @@
+package sqlstore_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/rig"
+	"countersign.dev/services/api/internal/sqlstore"
+)
+
+func TestMigratesFromEmptyAndOnce(t *testing.T) {
+	t.Parallel()
+	for engine, dsn := range map[string]func(t *testing.T) string{
+		"sqlite":   sqlite,
+		"postgres": func(t *testing.T) string { return rig.Postgres(t) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, sqlstore.Config{DSN: dsn(t)})
+			if s.Dialect() != engine {
+				t.Errorf("Dialect() = %q", s.Dialect())
+			}
+			pending := func(want bool) {
+				t.Helper()
+				if got, err := s.Pending(t.Context()); err != nil || got != want {
+					t.Fatalf("Pending = %v, %v, want %v", got, err, want)
+				}
+			}
+			pending(true)
+			b := &bench{Store: s, t: t}
+			if before := tables(b); len(before) != 0 {
+				t.Fatalf("asking what is pending made tables: %v", before)
+			}
+			b.must(s.Migrate(t.Context()))
+			pending(false)
+			made := tables(b)
+			if len(made) < 13 {
+				t.Errorf("tables: %v", made)
+			}
+			b.must(s.Migrate(t.Context()))
+			pending(false)
+			if again := tables(b); strings.Join(again, " ") != strings.Join(made, " ") {
+				t.Errorf("a second run changed %v to %v", made, again)
+			}
+			// What a newer program did must not stop this one.
+			_, err := s.DB().ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)`)
+			b.must(err)
+			pending(false)
+		})
+	}
+}
+
+func tables(b *bench) []string {
+	b.t.Helper()
+	query := `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name`
+	if b.Dialect() == "sqlite" {
+		query = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name`
+	}
+	rows, err := b.DB().QueryContext(b.t.Context(), query)
+	b.must(err)
+	defer func() { _ = rows.Close() }()
+	var out []string
+	for rows.Next() {
+		var name string
+		b.must(rows.Scan(&name))
+		out = append(out, name)
+	}
+	b.must(rows.Err())
+	return out
+}
+
+func TestManyReplicasMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	dsn := rig.Postgres(t)
+	errs := together(t, 4, func(ctx context.Context, _ int) error {
+		s, err := sqlstore.Open(ctx, sqlstore.Config{DSN: dsn, Keys: keyring(t)})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }()
+		return s.Migrate(ctx)
+	})
+	if ok := tally(t, errs, nil); ok != 4 {
+		t.Errorf("%d of 4 replicas migrated", ok)
+	}
+}
+
+func TestDSNsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range map[string]string{
+		"nothing":                     "",
+		"another database":            "mysql://root:hunter2@localhost/x",
+		"no URL at all":               "hunter2",
+		"a port that is none":         "postgres://u:hunter2@localhost:port/x",
+		"an unknown TLS mode":         "postgres://u:hunter2@localhost/x?sslmode=hunter2",
+		"no file":                     "sqlite:",
+		"memory, which has no second": "sqlite::memory:",
+		"parameters":                  "file:hunter2.db?_journal_mode=OFF",
+		"a directory that is missing": "sqlite:" + filepath.Join(t.TempDir(), "missing", "x.db"),
+	} {
+		s, err := sqlstore.Open(t.Context(), sqlstore.Config{DSN: dsn, Keys: keyring(t)})
+		if err == nil {
+			_ = s.Close()
+			t.Errorf("%s: opened", name)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the error shows the DSN: %v", name, err)
+		}
+	}
+	if _, err := sqlstore.Open(t.Context(), sqlstore.Config{DSN: sqlite(t)}); err == nil {
+		t.Error("opened without keys")
+	}
+}
+
+func TestADatabaseThatIsDownIsUnavailable(t *testing.T) {
+	t.Parallel()
+	_, err := sqlstore.Open(t.Context(), sqlstore.Config{
+		DSN: "postgres://u:hunter2@127.0.0.1:1/x?sslmode=disable", Keys: keyring(t),
+	})
+	if fault.KindOf(err) != fault.Unavailable || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestTheFileIsForItsOwnerOnly(t *testing.T) {
+	t.Parallel()
+	// The name has what a URI would read as something else.
+	dir := t.TempDir()
+	path := filepath.Join(dir, "100% #1.db")
+	b := newBench(t, "sqlite:"+path)
+	b.tenant()
+	entries, err := os.ReadDir(dir)
+	b.must(err)
+	if len(entries) < 2 || !strings.HasPrefix(entries[0].Name(), "100% #1.db") {
+		t.Errorf("files: %v", entries)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		b.must(err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", entry.Name(), info.Mode())
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package sqlstore_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"countersign.dev/pkg/rig"
+	"countersign.dev/services/api/internal/challenge"
+	"countersign.dev/services/api/internal/delivery"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/listing"
+	"countersign.dev/services/api/internal/sqlstore"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+// bigTables grow with users and with what is sent to them.
+var bigTables = []string{
+	"users", "sms_factors", "guess_budgets", "send_gaps", "send_budgets", "deliveries", "delivery_attempts", "sandbox_messages",
+}
+
+// fill makes a thousand organizations with a million users and what hangs on
+// them. Its rows are of the account "a", its numbers cannot be opened.
+var fill = []string{
+	`SET session_replication_role = replica`, // nobody checks the foreign keys of a million rows
+	`INSERT INTO accounts VALUES ('a', 'a', 'a', 1)`,
+	`INSERT INTO organizations SELECT 'o' || i, 'a', 'o' || i, 'o', '[]', '', '', i, i FROM generate_series(1, 1000) i`,
+	`INSERT INTO users SELECT 'o' || (i - 1) / 1000 + 1, 'sandbox', 'u' || i, 'a', 'e' || i, 'e' || i, FALSE, NULL, FALSE, TRUE, '{}', NULL, i, i FROM generate_series(1, 1000000) i`,
+	`INSERT INTO sms_factors SELECT org_id, environment, id, FALSE, account_id, id, '', 1, NULL, 1 FROM users WHERE created_at <= 200000`,
+	`INSERT INTO guess_budgets SELECT org_id, environment, id, 'second_factor', account_id, 1, 1, 0, 1 FROM users WHERE created_at <= 200000`,
+	`INSERT INTO send_gaps SELECT decode(md5(id), 'hex'), 1, 4000000000000 + created_at FROM users WHERE created_at <= 200000`,
+	`INSERT INTO send_budgets SELECT 'user:' || id, 3600000, 4000000000000 + created_at, 1 FROM users WHERE created_at <= 200000`,
+	`INSERT INTO deliveries SELECT org_id, environment, 'd' || id, account_id, id, 'r' || id, '', 'sms', '', 'delivered', '', '', '', 1, 1, created_at, created_at
+		FROM users WHERE created_at <= 200000`,
+	`INSERT INTO delivery_attempts SELECT id, 1, 'delivered', org_id, environment, 1, '' FROM deliveries`,
+	`INSERT INTO sandbox_messages SELECT id, id, account_id, org_id, environment, 'sms', request_id, '', decode(md5(id), 'hex'), 4000000000000 + created_at FROM deliveries`,
+	`SET session_replication_role = origin`,
+	`ANALYZE`,
+}
+
+// Covers R-117.
+func TestNoQueryReadsABigTableFromEndToEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes a million users")
+	}
+	t.Parallel()
+	b := newBench(t, rig.Postgres(t))
+	loader := &bench{Store: open(t, sqlstore.Config{DSN: with(t, b.dsn, "statement_timeout", "5min")}), t: t}
+	conn, err := loader.DB().Conn(t.Context())
+	b.must(err)
+	for _, statement := range fill {
+		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	b.must(conn.Close())
+
+	before := loader.scans()
+	worker := open(t, sqlstore.Config{DSN: b.dsn, MaxConns: 1})
+	for round := range 12 { // a prepared statement gets its lasting plan after five
+		everyCall(t, worker, round)
+	}
+	b.must(worker.Close()) // what a session has counted is seen when it ends
+	after := loader.scans()
+	for _, table := range bigTables {
+		if after[table] != before[table] {
+			t.Errorf("%d sequential scans of %s", after[table]-before[table], table)
+		}
+	}
+	_, err = loader.DB().ExecContext(t.Context(), `SELECT COUNT(*) FROM users WHERE active`)
+	b.must(err)
+	b.must(loader.Close())
+	if (&bench{Store: open(t, sqlstore.Config{DSN: b.dsn}), t: t}).scans()["users"] == after["users"] {
+		t.Error("a sequential scan was not counted: this test sees nothing")
+	}
+}
+
+func (b *bench) scans() map[string]int64 {
+	b.t.Helper()
+	out := map[string]int64{}
+	for _, table := range bigTables {
+		var n int64
+		b.must(b.DB().QueryRowContext(b.t.Context(), `SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1`, table).Scan(&n))
+		out[table] = n
+	}
+	return out
+}
+
+// everyCall makes every call of the store that touches a big table.
+func everyCall(t *testing.T, s *sqlstore.Store, round int) {
+	t.Helper()
+	ctx := t.Context()
+	of := tenant.ID{Account: "a", Org: fmt.Sprint("o", round+1), Env: tenant.Sandbox}
+	u := newUser(of, "new@example.com")
+	u.Phone = ""
+	f := newPending(u, "+41790000001")
+	d := newDelivery(u, noon)
+	send := challenge.Send{Number: []byte(u.ID), At: noon, Gap: time.Second, GapMost: time.Second, Budgets: []challenge.Budget{budget("user:"+u.ID, time.Hour)}}
+	late := send
+	late.Budgets = slices.Clone(send.Budgets)
+	late.Budgets[0].Most = 1
+	late.At = noon.Add(time.Minute)
+	old := noon.Add(-time.Hour)
+	organization, connections := newOrganization("a", id.UUID())
+	calls := map[string]func() error{
+		"01 CreateUser":          func() error { return s.CreateUser(ctx, u) },
+		"02 UserByID":            func() error { _, err := s.UserByID(ctx, of, u.ID); return err },
+		"03 UserByEmail":         func() error { _, err := s.UserByEmail(ctx, of, u.Email.Canonical); return err },
+		"04 Users":               func() error { _, err := s.Users(ctx, of, listing.Of(2, 200)); return err },
+		"05 UpdateUser":          func() error { _, err := s.UpdateUser(ctx, of, u.ID, func(*user.User) error { return nil }); return err },
+		"06 PutPendingSMS":       func() error { return s.PutPendingSMS(ctx, f) },
+		"07 PendingSMS":          func() error { _, err := s.PendingSMS(ctx, of, u.ID, noon); return err },
+		"08 ConfirmSMS":          func() error { return s.ConfirmSMS(ctx, f, noon) },
+		"09 SMS":                 func() error { _, err := s.SMS(ctx, of, u.ID); return err },
+		"10 CountGuess":          func() error { _, _, err := s.CountGuess(ctx, subject(u), window, noon); return err },
+		"11 CountGuess, refused": func() error { w := window; w.Cap = 1; _, _, err := s.CountGuess(ctx, subject(u), w, noon); return err },
+		"12 ReturnGuess":         func() error { return s.ReturnGuess(ctx, subject(u)) },
+		"13 ClearGuesses":        func() error { return s.ClearGuesses(ctx, subject(u)) },
+		"14 Reserve":             func() error { return s.Reserve(ctx, send, d) },
+		"15 Reserve, in the gap": func() error { return limited(s.Reserve(ctx, send, newDelivery(u, noon))) },
+		"16 Reserve, spent":      func() error { return limited(s.Reserve(ctx, late, newDelivery(u, noon))) },
+		"17 Unreserve":           func() error { return s.Unreserve(ctx, send, d.ID, "x") },
+		"18 Answered":            func() error { return s.Answered(ctx, send.Number) },
+		"19 SentAt":              func() error { _, err := s.SentAt(ctx, of, d.ID); return err },
+		"20 Apply, the state":    func() error { return apply(ctx, s, d, "accepted", "failed") },
+		"21 Apply, a word":       func() error { return apply(ctx, s, d, "") },
+		"22 Deliveries":          func() error { return listDeliveries(ctx, s, of, delivery.Filter{}) },
+		"23 Deliveries, request": func() error { return listDeliveries(ctx, s, of, delivery.Filter{RequestID: d.RequestID}) },
+		"24 Deliveries, number":  func() error { return listDeliveries(ctx, s, of, delivery.Filter{ToIndex: []byte("x")}) },
+		"25 AllMessages":         func() error { _, err := s.AllMessages(ctx, 200); return err },
+		"26 EndSilent":           func() error { _, err := s.EndSilent(ctx, old, old, old, noon); return err },
+		"27 DeleteUser":          func() error { _, err := s.DeleteUser(ctx, of, u.ID); return err },
+		"28 CreateOrganization":  func() error { return s.CreateOrganization(ctx, organization, connections) },
+		"29 DeleteOrganization": func() error {
+			_, err := s.DeleteOrganization(ctx, "a", organization.ID, tenant.Default, noon)
+			return err
+		},
+		"30 DeleteOrganization 2": func() error {
+			_, err := s.DeleteOrganization(ctx, "a", fmt.Sprint("o", round+100), tenant.Default, noon)
+			return err
+		},
+	}
+	names := make([]string, 0, len(calls))
+	for name := range calls {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := calls[name](); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+}
+
+func limited(err error) error {
+	if err == nil {
+		return fmt.Errorf("was not refused")
+	}
+	return nil
+}
+
+func apply(ctx context.Context, s *sqlstore.Store, d delivery.Delivery, state delivery.State, from ...delivery.State) error {
+	return s.Apply(ctx, delivery.Update{
+		DeliveryID: d.ID, State: state, From: from, Receipt: "x", At: noon, Attempt: &delivery.Attempt{Number: 1, At: noon}, Message: message(d, "x"),
+	})
+}
+
+func listDeliveries(ctx context.Context, s *sqlstore.Store, of tenant.ID, f delivery.Filter) error {
+	if _, err := s.Deliveries(ctx, of, f, first(200)); err != nil {
+		return err
+	}
+	_, err := s.Messages(ctx, of, f, first(200))
+	return err
+}

@@ -1,0 +1,255 @@
+// Package tenant owns accounts, their organizations and the organizations'
+// connections (policy). Everything else hangs below a [ID].
+//
+// It is called by the edges and, for policy, by the challenge rules; it is
+// the lowest rule and calls no other.
+package tenant
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/listing"
+)
+
+// Environments of every organization.
+const (
+	Sandbox = "sandbox"
+	Default = "default"
+)
+
+// ID names whose data is meant: all of it is part of every key, row and
+// budget. A handler gets it verified from the pipeline.
+type ID struct {
+	Account string
+	Org     string
+	Env     string
+}
+
+// Account is a customer of the installation: it owns organizations and keys.
+type Account struct {
+	ID        string
+	Domain    string // slug, unique in the installation
+	Name      string
+	CreatedAt time.Time
+}
+
+// Organization holds users in two environments.
+type Organization struct {
+	ID           string
+	AccountID    string
+	Domain       string // slug of the name, unique among the living
+	Name         string
+	EmailDomains []string
+	Color        string
+	Locale       string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	DeletedAt    time.Time // zero while it lives
+}
+
+// Deleted reports whether only the memory of the organization is left.
+func (o Organization) Deleted() bool { return !o.DeletedAt.IsZero() }
+
+// Store keeps accounts and organizations.
+type Store interface {
+	// CreateAccount returns ErrAccountTaken when the domain is in use.
+	CreateAccount(ctx context.Context, a Account) error
+	AccountByDomain(ctx context.Context, domain string) (Account, error)
+	// CreateOrganization stores it with an inactive connection in both
+	// environments, in one transaction. It returns ErrDomainTaken when a
+	// living organization has the domain.
+	CreateOrganization(ctx context.Context, o Organization, connections []Connection) error
+	// Organization finds a living one by domain, else the last deleted one,
+	// else ErrNotFound. Another account's is ErrNotFound too.
+	Organization(ctx context.Context, account, domain string) (Organization, error)
+	// Organizations lists the living ones, newest first; within limits it to
+	// these ids unless it is empty.
+	Organizations(ctx context.Context, account string, within []string, page listing.Page) (listing.Result[Organization], error)
+	// DeleteOrganization marks it deleted and removes its users with all that
+	// hangs on them, in one transaction. With sparing set it changes nothing
+	// and returns ErrNotEmpty while that environment has users.
+	DeleteOrganization(ctx context.Context, account, orgID, sparing string, now time.Time) (Organization, error)
+}
+
+// What may go wrong, as the caller reads it.
+var (
+	ErrNotFound     = fault.New(fault.NotFound, "not_found", "not_found")
+	ErrAccountTaken = fault.New(fault.Conflict, "account_taken", "an account with this domain exists already; choose another")
+	ErrDomainTaken  = fault.New(fault.Invalid, "unprocessable_entity", "name has already been taken; choose another")
+	ErrNotEmpty     = fault.New(fault.Conflict, "production_not_empty", "the organization has users in its default environment; delete it with a key of that environment")
+)
+
+// Service is the rules of tenants.
+type Service struct {
+	Store Store
+	Now   func() time.Time
+}
+
+var slugPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// IsDomain reports whether text has the form of an account's or an
+// organization's domain.
+func IsDomain(text string) bool { return slugPattern.MatchString(text) }
+
+// CreateAccount makes an account. It returns a fault of kind Invalid for a
+// bad domain and ErrAccountTaken.
+func (s *Service) CreateAccount(ctx context.Context, domain, name string) (Account, error) {
+	if !IsDomain(domain) {
+		return Account{}, fault.New(fault.Invalid, "invalid_parameter", "domain must be 1 to 63 of a-z, 0-9 and dashes, with no dash at its ends")
+	}
+	if name == "" {
+		name = domain
+	}
+	account := Account{ID: id.UUID(), Domain: domain, Name: name, CreatedAt: s.Now()}
+	if err := s.Store.CreateAccount(ctx, account); err != nil {
+		return Account{}, err
+	}
+	return account, nil
+}
+
+// NewOrganization is what a caller may say about an organization.
+type NewOrganization struct {
+	Name         string
+	EmailDomains []string
+	Locale       string
+	Color        string
+}
+
+// Bounds of what an organization may say about itself.
+const (
+	maxDomains      = 50
+	maxDomainLength = 253 // of a host name, RFC 1035
+)
+
+var (
+	colorPattern  = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
+	localePattern = regexp.MustCompile(`^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}$`)
+)
+
+// check refuses what could not be shown. The contract takes any text as an
+// e-mail domain, a bare name too; only its length is bounded.
+func (in NewOrganization) check() error {
+	if in.Color != "" && !colorPattern.MatchString(in.Color) {
+		return fault.New(fault.Invalid, "invalid_parameter", "color must be six hexadecimal digits, such as #336699")
+	}
+	if in.Locale != "" && !localePattern.MatchString(in.Locale) {
+		return fault.New(fault.Invalid, "invalid_parameter", "locale must be a language tag, such as en or de-AT")
+	}
+	if len(in.EmailDomains) > maxDomains {
+		return fault.Newf(fault.Invalid, "invalid_parameter", "email_domains must be at most %d", maxDomains)
+	}
+	for _, domain := range in.EmailDomains {
+		if len(domain) > maxDomainLength {
+			return fault.Newf(fault.Invalid, "invalid_parameter", "email_domains must have at most %d characters each", maxDomainLength)
+		}
+	}
+	return nil
+}
+
+// CreateOrganization makes an organization with both environments and an
+// inactive TOTP connection in each. The domain is the slug of its name.
+func (s *Service) CreateOrganization(ctx context.Context, account string, in NewOrganization) (Organization, error) {
+	name, err := CleanName("name", in.Name)
+	if err != nil {
+		return Organization{}, err
+	}
+	if err := in.check(); err != nil {
+		return Organization{}, err
+	}
+	domain := Slug(name)
+	if domain == "" {
+		return Organization{}, fault.New(fault.Invalid, "invalid_parameter", "name must hold at least one letter or digit of the Latin alphabet")
+	}
+	now := s.Now()
+	org := Organization{
+		ID: id.UUID(), AccountID: account, Domain: domain, Name: name, EmailDomains: in.EmailDomains,
+		Locale: in.Locale, Color: in.Color, CreatedAt: now, UpdatedAt: now,
+	}
+	var connections []Connection
+	for _, env := range []string{Sandbox, Default} {
+		connections = append(connections, newConnection(ID{Account: account, Org: org.ID, Env: env}, now))
+	}
+	if err := s.Store.CreateOrganization(ctx, org, connections); err != nil {
+		return Organization{}, err
+	}
+	return org, nil
+}
+
+// DeleteOrganization removes an organization and its users in both
+// environments. A sandbox key may do so only while the default environment is
+// empty: trying things out must not delete people who log in.
+func (s *Service) DeleteOrganization(ctx context.Context, tenant ID) (Organization, error) {
+	sparing := ""
+	if tenant.Env == Sandbox {
+		sparing = Default
+	}
+	return s.Store.DeleteOrganization(ctx, tenant.Account, tenant.Org, sparing, s.Now())
+}
+
+// Organization finds one of the account's by its domain, or ErrNotFound.
+func (s *Service) Organization(ctx context.Context, account, domain string) (Organization, error) {
+	if !IsDomain(domain) {
+		return Organization{}, ErrNotFound
+	}
+	return s.Store.Organization(ctx, account, domain)
+}
+
+// Organizations lists an account's living organizations, newest first; within
+// limits the list to these ids unless it is empty.
+func (s *Service) Organizations(ctx context.Context, account string, within []string, page listing.Page) (listing.Result[Organization], error) {
+	return s.Store.Organizations(ctx, account, within, page)
+}
+
+const maxName = 64
+
+// CleanName brings a name of a person or an organization to NFC and refuses
+// what does not belong into one: control, bidi, zero-width and private-use
+// characters, or more than 64 code points (R-136).
+func CleanName(field, name string) (string, error) {
+	name = strings.TrimSpace(norm.NFC.String(name))
+	if name == "" {
+		return "", fault.Newf(fault.Invalid, "missing_parameter", "%s must be provided", field)
+	}
+	if len([]rune(name)) > maxName {
+		return "", fault.Newf(fault.Invalid, "invalid_parameter", "%s must have at most %d characters", field, maxName)
+	}
+	for _, r := range name {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) || r == unicode.ReplacementChar {
+			return "", fault.Newf(fault.Invalid, "invalid_parameter", "%s holds a character that is not allowed (control, direction or private use)", field)
+		}
+	}
+	return name, nil
+}
+
+// Slug makes a domain of a name: Acme Test Ltd is acme-test-ltd, Müller is
+// muller. It is empty when nothing is left.
+func Slug(name string) string {
+	var out strings.Builder
+	dash := false
+	for _, r := range strings.ToLower(norm.NFKD.String(name)) {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			if dash && out.Len() > 0 {
+				out.WriteByte('-')
+			}
+			dash = false
+			out.WriteRune(r)
+		case unicode.Is(unicode.Mn, r): // the accent of the letter before
+		default:
+			dash = true
+		}
+	}
+	slug := out.String()
+	if len(slug) > 63 {
+		slug = strings.TrimRight(slug[:63], "-")
+	}
+	return slug
+}

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"countersign.dev/pkg/ephemeral"
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/web"
+	"countersign.dev/services/api/internal/challenge"
+	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/tenant"
+)
+
+// metrics counts what the service promises. Labels are bounded: no
+// organization, no user, no path that a caller chose.
+type metrics struct {
+	requests    *prometheus.HistogramVec
+	comparisons *prometheus.CounterVec
+	outcomes    *prometheus.CounterVec
+	delay       prometheus.Histogram
+	stopped     *prometheus.CounterVec
+	alarms      *prometheus.CounterVec
+}
+
+// alarmSpraying is the alarm of the guard; the others are the challenges'.
+const alarmSpraying = "spraying"
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "countersign_http_request_seconds", Help: "Time to answer, by route and status.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"method", "route", "status"}),
+		comparisons: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_comparisons_total", Help: "Codes compared, by class of factor and outcome.",
+		}, []string{"class", "outcome"}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_delivery_outcomes_total", Help: "Results of deliveries as recorded, by environment and result.",
+		}, []string{"environment", "result"}),
+		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "countersign_outcome_delay_seconds", Help: "Time from a worker's report to its record.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
+	}
+	m.stopped = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "countersign_sends_stopped_total", Help: "Messages that a limit refused, by environment and the code of the fault.",
+	}, []string{"environment", "reason"})
+	m.alarms = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "countersign_alarms_total", Help: "What looks like an attack, by kind; alert on any.",
+	}, []string{"kind"})
+	for _, kind := range []string{string(challenge.AlarmPrefix), string(challenge.AlarmBlock), alarmSpraying} {
+		m.alarms.WithLabelValues(kind) // there from the start, so that the first one is seen as an increase
+	}
+	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms)
+	return m
+}
+
+func (m *metrics) request(o web.Observation) {
+	m.requests.WithLabelValues(o.Method, o.Route, strconv.Itoa(o.Status)).Observe(o.Took.Seconds())
+}
+
+func (m *metrics) compared(class string, outcome ephemeral.Outcome) {
+	m.comparisons.WithLabelValues(class, string(outcome)).Inc()
+}
+
+func (m *metrics) sendStopped(env, code string) { m.stopped.WithLabelValues(env, code).Inc() }
+
+func (m *metrics) alarm(kind string) { m.alarms.WithLabelValues(kind).Inc() }
+
+// sprayed raises the alarm about an organization whose breaker has tripped.
+func (s *Service) sprayed(ctx context.Context, t tenant.ID, spray guard.Spray) {
+	s.metrics.alarm(alarmSpraying)
+	s.log.WarnContext(ctx, "wrong codes for many users: signing in by a code alone is paused", "org_id", t.Org, "env", t.Env,
+		"wrong", spray.Fails, "users", spray.Users)
+}
+
+func (m *metrics) outcome(o event.Outcome) {
+	m.outcomes.WithLabelValues(o.Env, string(o.Result)).Inc()
+	m.delay.Observe(max(time.Since(time.UnixMilli(o.At)), 0).Seconds())
+}

@@ -1,0 +1,297 @@
+package api_test
+
+import (
+	"database/sql"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"countersign.dev/services/api/internal/pipeline"
+)
+
+// claims are names by which a caller may try to say whose data is meant, beside
+// the names of the columns.
+var claims = []string{"org", "org_domain", "organization", "tenant", "tenant_id", "account", "env", "role", "roles", "amr", "is_admin"}
+
+// ours are columns that no caller fills, so that no route may declare one as a
+// parameter. They also keep the list of the schema's columns from being empty.
+var ours = []string{
+	"email_verified", "phone_verified", "phone_sealed", "email_canonical", "org_id", "account_id", "environment", "fails", "in_a_row", "level",
+	"pending", "confirmed_at", "secret_digest", "revoked_at", "deleted_at", "state", "user_id", "id", "created_at", "updated_at", "used",
+}
+
+// ways are the places where a request can hold parameters that nobody asked
+// for: beside the declared ones, in each map that the route declares and in one
+// called profile, in JSON, in the query and in headers.
+func ways(route pipeline.Route) map[string]func(s *shot, extra map[string]string) {
+	all := map[string]func(s *shot, extra map[string]string){
+		"a form": func(s *shot, extra map[string]string) { s.add("", extra) },
+		"JSON":   func(s *shot, extra map[string]string) { s.add("", extra); s.add("profile", extra); s.json = true },
+		"a query": func(s *shot, extra map[string]string) {
+			own := s.form
+			s.form = url.Values{}
+			s.add("", extra)
+			s.form, s.query = own, s.form
+		},
+		"headers": func(s *shot, extra map[string]string) {
+			for name, value := range extra {
+				s.header.Set("X-"+strings.ReplaceAll(name, "_", "-"), value)
+			}
+		},
+	}
+	for _, p := range append(inInput(route), parameter{name: "profile."}) {
+		if inside, _, nested := strings.Cut(p.name, "."); nested {
+			all["a map called "+inside] = func(s *shot, extra map[string]string) { s.add(inside, extra) }
+		}
+	}
+	return all
+}
+
+// add adds parameters, in a map of that name unless it is empty, that the input
+// does not declare.
+func (s *shot) add(inside string, extra map[string]string) {
+	prefix := ""
+	if inside != "" {
+		prefix = inside + "."
+	}
+	declared := map[string]bool{}
+	for _, p := range inInput(s.route) {
+		for _, name := range p.names {
+			head, _, nested := strings.Cut(name, ".")
+			declared[name] = true
+			if nested {
+				declared[head] = true
+			}
+		}
+	}
+	for name, value := range extra {
+		if !declared[prefix+name] {
+			s.form.Set(bracketed(prefix+name, false), value)
+		}
+	}
+	if inside != "" {
+		s.form.Del(inside) // it cannot be a map and a text
+	}
+}
+
+// No parameter that a route does not declare changes a row, whatever it is
+// called and wherever it stands. Every column there is, is tried at once: the
+// request with them must do to its tenant exactly what the same request without
+// them does to a twin. Routes that refuse unknown parameters must refuse each.
+// Covers R-127.
+// Covers R-119 for organizations named in the body, the query and headers.
+func TestNoParameterReachesAColumn(t *testing.T) {
+	t.Parallel()
+	p := embedded(t)
+	p.inbox = true
+	h, l := open(t, p), newLedger()
+	db := p.openSQL(t)
+	victim := h.realm(l, "rival", "default", "").full()
+	extra := undeclared(t, p, db, victim)
+	for _, route := range h.service.Routes() {
+		for _, parameter := range inInput(route) {
+			for _, name := range parameter.names {
+				if slices.Contains(ours, name[strings.LastIndex(name, ".")+1:]) {
+					t.Errorf("%s declares the parameter %s, which no caller may set", title(route), name)
+				}
+			}
+		}
+		if route.Method == http.MethodGet {
+			continue
+		}
+		twin := h.realm(l, "acme", "sandbox", "")
+		plain, answer := effect(t, p, db, twin, twin.shot(route))
+		answer.want(success(route))
+		for way, add := range ways(route) {
+			r := h.realm(l, "acme", "sandbox", "")
+			s := r.shot(route)
+			add(s, extra)
+			got, answer := effect(t, p, db, r, s)
+			if way != "headers" && route.Strict || way == "a query" && route.BodyOnly {
+				answer.want(http.StatusBadRequest)
+				wantEffect(t, title(route)+" with "+way, got, nil)
+				continue
+			}
+			if answer.status != success(route) {
+				t.Errorf("%s with %s: status %d: %s", title(route), way, answer.status, answer.raw)
+			}
+			wantEffect(t, title(route)+" with "+way, got, plain)
+		}
+		if route.Strict {
+			refusesEach(t, h.realm(l, "acme", "sandbox", "").full(), p, db, twin.shot(route), extra)
+		}
+	}
+}
+
+// refusesEach sends one name at a time: together only the first is refused.
+func refusesEach(t *testing.T, r *realm, p *parts, db *sql.DB, like *shot, extra map[string]string) {
+	t.Helper()
+	before := dump(t, db, p)
+	for name, value := range extra {
+		s := r.shot(like.route)
+		sent := len(s.form)
+		s.add("", map[string]string{name: value})
+		if len(s.form) > sent {
+			r.fire(s).wantFault(http.StatusBadRequest, "unknown_parameter")
+		}
+	}
+	wantUnchanged(t, title(like.route), before, dump(t, db, p))
+}
+
+// undeclared is a value for every column of the schema, read at this moment,
+// that would do harm if it arrived there.
+func undeclared(t *testing.T, p *parts, db *sql.DB, victim *realm) map[string]string {
+	t.Helper()
+	extra := map[string]string{}
+	for column, kind := range columns(t, db, p) {
+		switch {
+		case strings.Contains(kind, "BOOL"):
+			extra[column] = "true"
+		case strings.Contains(kind, "INT"):
+			extra[column] = "77"
+		default:
+			extra[column] = "assigned"
+		}
+	}
+	for _, column := range ours {
+		if extra[column] == "" {
+			t.Errorf("the schema has no column %s any more: name its successor here", column)
+		}
+	}
+	for _, name := range claims {
+		extra[name] = victim.ids["org"]
+	}
+	ids := map[string]string{
+		"account_id": victim.sqlID(db, "accounts", victim.account), "org_id": victim.sqlID(db, "organizations", victim.ids["org"]),
+		"user_id": victim.ids["user"], "id": victim.ids["user"], "environment": "default", "env": "default", "account": "rival",
+		"organizations": victim.ids["org"], "state": "delivered", "delivery_id": victim.ids["delivery"], "request_id": victim.ids["request"],
+	}
+	maps.Copy(extra, ids)
+	return extra
+}
+
+// sqlID is the id that a row with this domain has in the database.
+func (r *realm) sqlID(db *sql.DB, table, domain string) string {
+	r.t.Helper()
+	var found string
+	if err := db.QueryRowContext(r.t.Context(), `SELECT id FROM `+table+` WHERE domain = $1`, domain).Scan(&found); err != nil {
+		r.t.Fatal(err)
+	}
+	return found
+}
+
+// effect is what a request does to the database, in words that are the same for
+// twins.
+func effect(t *testing.T, p *parts, db *sql.DB, r *realm, s *shot) ([]string, *reply) {
+	t.Helper()
+	// What says who is who is read before the request may delete it.
+	names := map[string]string{r.sqlID(db, "organizations", r.org): "<own org>", r.sqlID(db, "accounts", r.account): "<own account>"}
+	for kind, id := range r.ids {
+		names[id] = "<own " + kind + ">"
+	}
+	before := dump(t, db, p)
+	answer := r.fire(s)
+	went, came := changes(before, dump(t, db, p))
+	var out []string
+	for sign, rows := range map[string][]row{"- ": went, "+ ": came} {
+		for _, row := range rows {
+			out = append(out, sign+row.anonymous(names))
+		}
+	}
+	slices.Sort(out)
+	return out, answer
+}
+
+// varying are the forms of what differs from one request to the next.
+var varying = []struct {
+	form *regexp.Regexp
+	name string
+}{
+	{regexp.MustCompile(marker + `[a-z0-9]{14}(@example\.test)?`), "<sample>"},
+	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "<uuid>"},
+	{regexp.MustCompile(`[a-z-]+_[0-9A-Za-z]{27}`), "<request>"},
+	{regexp.MustCompile(`\+\d\d•••••\d\d`), "<number>"},
+	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "<digest>"},
+	{regexp.MustCompile(`\b1[0-9]{12}\b`), "<time>"},
+	{regexp.MustCompile(`\b[A-Z2-7]{26}\b`), "<trace>"},
+}
+
+var onlyDigits = regexp.MustCompile(`^[0-9]+$`)
+
+// anonymous is a row without what differs between twins. What a table that
+// knows no tenant counts, it counts for both.
+func (r row) anonymous(names map[string]string) string {
+	anonymous := row{table: r.table}
+	shared := !slices.ContainsFunc(r.cells, func(c cell) bool { return c.column == "account_id" || containsAny(c.value, names) })
+	for _, c := range r.cells {
+		if strings.ContainsFunc(c.value, func(r rune) bool { return r == unicode.ReplacementChar || r < ' ' }) {
+			c.value = "<bytes>" // sealed, or a digest
+		}
+		for id, name := range names {
+			c.value = strings.ReplaceAll(c.value, id, name)
+		}
+		for _, v := range varying {
+			c.value = v.form.ReplaceAllLiteralString(c.value, v.name)
+		}
+		if shared && onlyDigits.MatchString(c.value) {
+			c.value = "<count>"
+		}
+		anonymous.cells = append(anonymous.cells, c)
+	}
+	return anonymous.String()
+}
+
+func containsAny(text string, names map[string]string) bool {
+	for id := range names {
+		if strings.Contains(text, id) {
+			return true
+		}
+	}
+	return false
+}
+
+func wantEffect(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	for _, line := range got {
+		if !slices.Contains(want, line) {
+			t.Errorf("%s also does\n%q, beside\n%q", what, line, want)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%s changes %d rows, want %d: %q, want %q", what, len(got), len(want), got, want)
+	}
+}
+
+// The same names in a query change nothing either; there they may be refused.
+func TestNoQueryReachesAColumn(t *testing.T) {
+	t.Parallel()
+	p := embedded(t)
+	h, l := open(t, p), newLedger()
+	db := p.openSQL(t)
+	victim := h.realm(l, "rival", "default", "").full()
+	query := url.Values{}
+	for name, value := range undeclared(t, p, db, victim) {
+		query.Set(name, value)
+	}
+	r := h.realm(l, "acme", "sandbox", "").full()
+	for _, route := range h.service.Routes() {
+		if route.Method != http.MethodGet {
+			continue
+		}
+		before := dump(t, db, p)
+		s := r.shot(route)
+		for name := range s.form {
+			query.Del(name)
+		}
+		got := h.observe(s.raw(t, h.base, query.Encode(), "", nil))
+		if strings.Contains(got.raw, victim.ids["org"]) || strings.Contains(got.raw, victim.ids["user"]) {
+			t.Errorf("%s shows what is another's: %s", title(route), got.raw)
+		}
+		wantUnchanged(t, title(route), before, dump(t, db, p))
+	}
+}

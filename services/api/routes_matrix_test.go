@@ -1,0 +1,276 @@
+package api_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"countersign.dev/services/api/internal/pipeline"
+)
+
+// situation is a caller and somebody else's ids.
+type situation struct {
+	name  string
+	own   *realm // the caller, with what belongs to it
+	other map[string]string
+	lives bool // there is something of these ids
+}
+
+// reachable are the ids that a caller may tell from ones that never existed,
+// with the reason. An entry that no route needs any more fails the test.
+var reachable = []struct {
+	situation, kind string
+	routes          func(pipeline.Route) bool
+	why             string
+}{
+	{"the other environment", "org", every, "an organization holds both environments; what is in them is apart"},
+	{"the other environment", "account", every, "an account holds both environments"},
+	{"another organization", "account", every, "the account is the caller's own"},
+	{"a deleted one", "account", every, "the account is the caller's own"},
+	{"a deleted one", "key", identified, "a revoked key stays listed; revoking it again keeps the time of the first"},
+	{"a deleted one", "org", remembered, "the account's own deleted organization can be read as deleted"},
+}
+
+func every(pipeline.Route) bool { return true }
+
+func identified(route pipeline.Route) bool { return route.Credential != pipeline.None }
+
+func remembered(route pipeline.Route) bool { return route.Reach == pipeline.Remembered }
+
+// Another account's object, another organization's, the other environment's, a
+// deleted one and one that never existed answer with the same bytes, and none
+// of them changes: every route, every id that its path or its input takes,
+// alone and all at once.
+//
+// Covers R-119 for organizations named in the path, and for keys narrowed to one.
+func TestForeignIdsAnswerLikeNone(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		p.inbox = true
+		h := open(t, p)
+		db := p.openSQL(t)
+		all, realms := situations(h)
+		seen := readings(realms)
+		used := map[int]bool{}
+		for _, route := range h.service.Routes() {
+			before, compared := dump(t, db, p), 0
+			for _, s := range all {
+				for _, cell := range s.cells(t, route, used) {
+					s.compare(t, route, cell)
+					compared++
+				}
+				s.listing(t, route)
+			}
+			wantUnchanged(t, title(route), before, dump(t, db, p))
+			if compared < len(inPath(t, route)) {
+				t.Errorf("%s was compared in %d ways only", title(route), compared)
+			}
+		}
+		for what, after := range readings(realms) {
+			if seen[what] != after {
+				t.Errorf("%s read %s before and %s after", what, seen[what], after)
+			}
+		}
+		for i, entry := range reachable {
+			if !used[i] {
+				t.Errorf("no route lets %s of %q be told apart: take the entry out (%s)", entry.kind, entry.situation, entry.why)
+			}
+		}
+	})
+}
+
+// situations furnishes two accounts.
+func situations(h *house) ([]situation, []*realm) {
+	h.t.Helper()
+	l := newLedger()
+	ours := h.realm(l, "acme", "sandbox", "").full()
+	beside := h.realm(l, "acme", "sandbox", "").full()
+	live := h.realm(l, "acme", "default", ours.org).full()
+	theirs := h.realm(l, "rival", "sandbox", "").full()
+	gone := ours.graveyard()
+	nowhere := map[string]string{}
+	for _, kind := range kinds {
+		nowhere[kind] = never(h.t, kind)
+	}
+	return []situation{
+		{"another account", ours, theirs.ids, true},
+		{"another organization", ours.narrowed(), beside.ids, true},
+		{"the other environment", live, ours.ids, true},
+		{"a deleted one", ours, gone, false},
+		{"one that never existed", ours, nowhere, false},
+	}, []*realm{ours, beside, live, theirs}
+}
+
+// graveyard returns ids of what the realm's account had once.
+func (r *realm) graveyard() map[string]string {
+	r.t.Helper()
+	lost := r.realm(r.ledger, r.account, r.env, "").full()
+	r.call("DELETE", "/api/v2/api-keys/"+lost.ids["key"]).want(200)
+	r.call("DELETE", "/api/v2/organizations/"+lost.org).want(200)
+	// Of the user, one that was in an organization that lives.
+	there := *r
+	there.ids = maps.Clone(r.ids)
+	there.codes = map[string]string{}
+	copied := *r.house
+	there.house = &copied
+	there.addUser()
+	there.addFactor()
+	r.call("DELETE", "/api/v2/org/"+r.org+"/users/"+there.ids["user"]).want(200)
+	for _, kind := range []string{"user", "email", "phone", "delivery", "request"} {
+		lost.ids[kind] = there.ids[kind]
+	}
+	return lost.ids
+}
+
+// foreign is one id that a request names.
+type foreign struct {
+	place string // "path org", or "input request_id"
+	name  string // of the parameter
+	kind  string
+	form  string // name in the form, for one of the input
+}
+
+// cells are the sets of ids to replace: each alone, and all together. What may
+// be reached is left out.
+func (s situation) cells(t *testing.T, route pipeline.Route, used map[int]bool) (cells [][]foreign) {
+	t.Helper()
+	var all []foreign
+	add := func(f foreign) {
+		for i, entry := range reachable {
+			if entry.situation == s.name && entry.kind == f.kind && entry.routes(route) {
+				used[i] = true
+				return
+			}
+		}
+		cells = append(cells, []foreign{f})
+		if !slices.ContainsFunc(all, func(o foreign) bool { return o.name == f.name }) {
+			all = append(all, f)
+		}
+	}
+	for _, name := range inPath(t, route) {
+		for _, kind := range objects[name] {
+			add(foreign{"path", name, kind, ""})
+		}
+	}
+	for _, p := range inInput(route) {
+		if kind := references[p.name]; kind != "" {
+			add(foreign{"input", p.name, kind, p.form()})
+		}
+	}
+	if len(all) > 1 {
+		cells = append(cells, all)
+	}
+	return cells
+}
+
+// compare asks for somebody else's and for nobody's.
+func (s situation) compare(t *testing.T, route pipeline.Route, cell []foreign) {
+	t.Helper()
+	sent := s.own.shot(route)
+	sent.bare = s.lives // a proof that covers the id would make it one's own
+	with := func(ids func(kind string) string) *reply {
+		for _, f := range cell {
+			if f.place == "path" {
+				sent.ids[f.name] = ids(f.kind)
+			} else {
+				sent.form.Set(f.form, ids(f.kind))
+			}
+		}
+		return s.own.fire(sent)
+	}
+	theirs := with(func(kind string) string { return s.other[kind] })
+	nobodys := with(func(kind string) string { return never(t, kind) })
+	if got, want := theirs.print(), nobodys.print(); got != want {
+		t.Errorf("%s with %v of %s answers\n%s\nand with one that never existed\n%s", title(route), cell, s.name, got, want)
+	}
+	inside := !slices.ContainsFunc(cell, func(f foreign) bool { return f.place == "path" })
+	if theirs.status < http.StatusBadRequest && !inside {
+		t.Errorf("%s with %v of %s succeeds: %s", title(route), cell, s.name, theirs.raw)
+	}
+}
+
+// print is all by which a caller can tell two answers apart.
+func (r *reply) print() string {
+	var out strings.Builder
+	fmt.Fprintln(&out, r.status)
+	for _, name := range sortedKeys(r.header) {
+		if name != "Date" && name != "X-Request-Id" {
+			fmt.Fprintln(&out, name, r.header[name])
+		}
+	}
+	out.WriteString(mask(r))
+	return out.String()
+}
+
+// shows are routes whose answers hold what belongs to others, with the reason.
+var shows = map[string]string{
+	"/inbox": "the page of dev shows the messages of all tenants, on loopback only",
+}
+
+// listing calls a route that reads, with the caller's own ids: what it answers
+// names nothing of the other's.
+func (s situation) listing(t *testing.T, route pipeline.Route) {
+	t.Helper()
+	if route.Method != http.MethodGet || shows[route.Path] != "" {
+		return
+	}
+	r := s.own.fire(s.own.shot(route)).want(success(route))
+	for kind, id := range s.other {
+		if s.own.ids[kind] != id && strings.Contains(r.raw, id) {
+			for _, entry := range reachable {
+				if entry.kind == kind && entry.situation == s.name {
+					id = ""
+				}
+			}
+			if id != "" {
+				t.Errorf("%s shows the %s of %s: %s", title(route), kind, s.name, r.raw)
+			}
+		}
+	}
+}
+
+// readings is all that the owners can read of what is theirs.
+func readings(realms []*realm) map[string]string {
+	out := map[string]string{}
+	for i, r := range realms {
+		for _, route := range r.service.Routes() {
+			if route.Method == http.MethodGet && route.Credential != pipeline.None {
+				out[fmt.Sprint(i, " ", title(route))] = r.fire(r.shot(route)).want(success(route)).raw
+			}
+		}
+	}
+	return out
+}
+
+// One address and one number in two organizations, in the two environments and
+// in two accounts are four people: guesses and codes of one are nothing to the
+// others.
+// Covers R-122 for guesses and codes of one address in four places.
+func TestOneAddressInFourPlacesIsFourPeople(t *testing.T) {
+	t.Parallel()
+	h, l := open(t, embedded(t)), newLedger()
+	first := h.realm(l, "acme", "sandbox", "")
+	places := []*realm{first, h.realm(l, "acme", "sandbox", ""), h.realm(l, "acme", "default", first.org), h.realm(l, "rival", "sandbox", "")}
+	const email = "ana@example.test"
+	phone := l.phone()
+	codes := make([]string, len(places))
+	for i, r := range places {
+		r.enrolled(email, phone)
+		codes[i] = r.code(r.call("POST", r.challenge(email)).want(201))
+	}
+	for range 5 {
+		first.call("POST", first.challenge("validation/"+email), "code="+other(codes[0])).want(200).wantSuccess(false)
+	}
+	first.call("POST", first.challenge("validation/"+email), "code="+codes[0]).wantFault(429, "too_many_attempts")
+	for i, r := range places[1:] {
+		for _, code := range codes {
+			if code != codes[i+1] {
+				r.call("POST", r.challenge("validation/"+email), "code="+code).want(200).wantSuccess(false)
+			}
+		}
+		r.call("POST", r.challenge("validation/"+email), "code="+codes[i+1]).want(200).wantSuccess(true)
+	}
+}

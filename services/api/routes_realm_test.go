@@ -1,0 +1,190 @@
+package api_test
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"countersign.dev/services/api"
+)
+
+// marker starts every text that the tests of the route table invent, so that
+// one search finds all of them wherever they end up.
+const marker = "canaryleak"
+
+// ledger remembers every value that must not turn up where it does not belong,
+// with its kind.
+type ledger struct {
+	mu        sync.Mutex
+	kinds     map[string]string
+	first     int // number of a phone
+	phones    int
+	addresses int
+}
+
+func newLedger() *ledger {
+	return &ledger{kinds: map[string]string{}, first: mathrand.IntN(90_000_000)}
+}
+
+// note enters a value and hands it on.
+func (l *ledger) note(kind, value string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kinds[value] = kind
+	if kind == "token" || kind == "secret" { // found by the signature of the one, without the padding of the other
+		l.kinds[value[strings.LastIndexByte(value, '.')+1:]] = kind
+		l.kinds[strings.TrimRight(value, "=")] = kind
+	}
+	return value
+}
+
+// word is a new text of a kind. It is its own slug and its own lower case.
+func (l *ledger) word(kind string) string {
+	return l.note(kind, marker+strings.ToLower(rand.Text()[:14]))
+}
+
+// phone is a new number that may receive codes, far from all others of this
+// ledger: neighbours share a limit. It is found without the country, too.
+func (l *ledger) phone() string {
+	l.mu.Lock()
+	l.phones++
+	digits := fmt.Sprint(10_000_000 + (l.first+l.phones*7919)%90_000_000)
+	l.mu.Unlock()
+	l.note("phone", "151"+digits)
+	return "+49151" + digits
+}
+
+// address is a new address of a client, far from all others too.
+func (l *ledger) address() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.addresses++
+	return fmt.Sprintf("2001:%x::1", 0x1000+l.addresses)
+}
+
+// realm is one tenant's corner of a house. What is in it is made when it is
+// asked for. Its house calls with a key that may do everything in it.
+type realm struct {
+	*house
+	*ledger
+	account, env string
+	ids          map[string]string // by kind: org, user, email, phone, key, delivery, request, account
+	secret       string            // of ids["key"]
+	codes        map[string]string // what is live, by the flow in the path
+}
+
+// realm makes a corner of an account: an organization of its own, unless one is
+// given to share.
+func (h *house) realm(l *ledger, account, env, org string) *realm {
+	h.t.Helper()
+	r := &realm{ledger: l, account: account, env: env, ids: map[string]string{"account": account, "org": org}, codes: map[string]string{}}
+	key := h.key(account, env, api.AllScopes)
+	l.note("secret", key.ClientSecret.Reveal())
+	r.house = h.as(l.note("token", h.signIn(key)))
+	if org == "" {
+		r.ids["org"] = r.call("POST", "/api/v2/organizations", "name="+l.word("label")).want(201).text("domain")
+	}
+	r.house.org = r.ids["org"]
+	r.call("PUT", "/api/v2/org/"+r.org+"/totp-connection", "active=true", "countries[]=DE").want(200)
+	return r
+}
+
+// id is the id of the realm's object of a kind.
+func (r *realm) id(kind string) string {
+	r.t.Helper()
+	if r.ids[kind] == "" {
+		switch kind {
+		case "key":
+			r.addKey()
+		case "user", "email", "phone":
+			r.addUser()
+		case "request", "delivery":
+			r.addFactor()
+		default:
+			r.t.Fatalf("there are ids of the kind %q, and no realm has one: teach realm.id how to make it", kind)
+		}
+	}
+	return r.ids[kind]
+}
+
+// kinds are those of all objects.
+var kinds = []string{"account", "org", "user", "email", "phone", "key", "request", "delivery"}
+
+// full is the realm with one object of every kind.
+func (r *realm) full() *realm {
+	r.t.Helper()
+	for _, kind := range kinds {
+		r.id(kind)
+	}
+	return r
+}
+
+func (r *realm) addKey() {
+	r.t.Helper()
+	made := r.call("POST", "/api/v2/api-keys", "name="+r.word("label"), "scopes=users:read", "organizations[]="+r.org).want(201)
+	r.ids["key"], r.secret = made.text("client_id"), r.note("secret", made.text("client_secret"))
+}
+
+func (r *realm) addUser() {
+	r.t.Helper()
+	email, phone := r.word("email")+"@example.test", r.phone()
+	user := r.call("POST", "/api/v2/org/"+r.org+"/users", "email="+email, "phone_number="+phone, "profile[given_name]="+r.word("text")).want(201).text("id")
+	r.house.user, r.ids["user"], r.ids["email"], r.ids["phone"] = user, user, email, phone
+}
+
+// addFactor enrols the user's phone, sends a code to it, and starts the
+// enrolment of another phone, which waits for its first code.
+func (r *realm) addFactor() {
+	r.t.Helper()
+	user := r.id("user")
+	first := r.code(r.call("POST", r.enrollment(user), "method=sms").want(201))
+	r.call("PUT", r.enrollment("validation/"+user), "code="+r.note("code", first)).want(200).wantSuccess(true)
+	login := r.call("POST", r.challenge(user)).want(201)
+	r.ids["request"] = login.text("request_id")
+	r.codes["totp-challenge"] = r.note("code", r.code(login))
+	r.codes["totp-enrollment"] = r.note("code", r.code(r.call("POST", r.enrollment(user), "method=sms", "force_enroll=true", "phone_number="+r.phone()).want(201)))
+	listed := r.call("GET", "/api/v2/org/"+r.org+"/deliveries", "request_id="+r.ids["request"]).want(200)
+	r.ids["delivery"] = listed.body["data"].([]any)[0].(map[string]any)["id"].(string)
+}
+
+// narrowed is the same corner for a key that reaches its organization only.
+func (r *realm) narrowed() *realm {
+	r.t.Helper()
+	made := r.call("POST", "/api/v2/api-keys", "name="+r.word("label"), "organizations[]="+r.org,
+		"scopes="+strings.Join(r.key(r.account, r.env, api.AllScopes).Scopes, " ")).want(201)
+	other := *r
+	token := r.as("").call("POST", "/oauth/token", "grant_type=client_credentials", "client_id="+made.text("client_id"),
+		"client_secret="+r.note("secret", made.text("client_secret"))).want(200).text("access_token")
+	other.house = r.as(r.note("token", token))
+	return &other
+}
+
+// never makes an id in the shape of a kind that nobody has.
+func never(t *testing.T, kind string) string {
+	t.Helper()
+	word := strings.ToLower(rand.Text())
+	switch kind {
+	case "org", "account":
+		return marker + word[:14]
+	case "email":
+		return marker + word[:14] + "@example.test"
+	case "user", "key":
+		raw := make([]byte, 16)
+		_, _ = rand.Read(raw)
+		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
+		text := hex.EncodeToString(raw)
+		return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
+	case "delivery":
+		return "delivery_3" + rand.Text()[:26]
+	case "request":
+		return "totp-challenge_3" + rand.Text()[:26]
+	case "phone":
+		return newLedger().phone()
+	}
+	t.Fatalf("there are ids of the kind %q, and nobody said what one looks like that does not exist: teach never", kind)
+	return ""
+}

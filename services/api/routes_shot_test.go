@@ -1,0 +1,306 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/callback"
+	"countersign.dev/services/api/internal/pipeline"
+)
+
+// The tests in files named routes_ are generated from the table of routes. What
+// the table cannot say about a request that succeeds stands in this file as
+// data: how to fill each parameter. A route whose parameters are not here fails
+// every one of these tests until somebody adds them.
+
+// objects names the kinds of ids that may stand for a parameter of a path.
+var objects = map[string][]string{
+	"org":      {"org"},
+	"user":     {"user", "email"},
+	"key":      {"key"},
+	"delivery": {"delivery"},
+}
+
+// references are parameters of an input that name an object, by their kind.
+var references = map[string]string{
+	"organizations": "org",
+	"request_id":    "request",
+	"to":            "phone",
+	"client_id":     "key",
+	"tenant_domain": "account",
+	"domain":        "account",
+	"audience":      "account",
+}
+
+// samples makes a good value for each parameter of an input. A name that ends
+// in a dot stands for everything in that map.
+var samples = map[string]func(r *realm, route pipeline.Route) string{
+	"name":          func(r *realm, _ pipeline.Route) string { return r.word("label") },
+	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") },
+	"locale":        fixed("de"),
+	"color":         fixed("#336699"),
+	"scopes":        fixed("users:read"),
+	"email":         func(r *realm, _ pipeline.Route) string { return r.word("email") + "@example.test" },
+	"phone_number":  func(r *realm, _ pipeline.Route) string { return r.phone() },
+	"active":        fixed("true"),
+	"profile.":      func(r *realm, _ pipeline.Route) string { return r.word("text") },
+	"address.":      func(r *realm, _ pipeline.Route) string { return r.word("text") },
+	"delivery":      fixed("worker"),
+	"countries":     fixed("DE"),
+	"sms_per_hour":  fixed("150"),
+	"sms_per_day":   fixed("700"),
+	"page":          fixed("1"),
+	"per_page":      fixed("200"),
+	"method":        fixed("sms"),
+	"force_enroll":  fixed("true"),
+	"client_ip":     func(r *realm, _ pipeline.Route) string { return r.address() },
+	"code":          liveCode,
+	"grant_type":    fixed("client_credentials"),
+	"client_secret": func(r *realm, _ pipeline.Route) string { r.id("key"); return r.secret },
+	"MessageSid":    func(r *realm, _ pipeline.Route) string { return r.word("provider id") },
+	"MessageStatus": fixed("delivered"),
+	"ErrorCode":     fixed("30006"),
+}
+
+// proofs are what a route without a credential asks for instead of one, where
+// it does.
+var proofs = map[string]func(s *shot) (header, value string){
+	callback.TwilioPath: func(s *shot) (string, string) {
+		form := url.Values{}
+		for name, value := range s.tree() {
+			if text, plain := value.(string); plain {
+				form.Set(name, text)
+			}
+		}
+		for name := range s.query {
+			form.Set(name, s.query.Get(name))
+		}
+		return "X-Twilio-Signature", twilioSign("twilio-auth-token", s.base+s.path(), form)
+	},
+}
+
+func fixed(value string) func(*realm, pipeline.Route) string {
+	return func(*realm, pipeline.Route) string { return value }
+}
+
+func liveCode(r *realm, route pipeline.Route) string {
+	r.id("request")
+	for flow, code := range r.codes {
+		if strings.Contains(route.Path, "/"+flow+"/") {
+			return code
+		}
+	}
+	r.t.Fatalf("%s takes a code, and no realm has one for it: teach realm.addFactor how to get it", title(route))
+	return ""
+}
+
+func title(route pipeline.Route) string { return route.Method + " " + route.Path }
+
+var inBraces = regexp.MustCompile(`\{([a-z_]+)\}`)
+
+// inPath lists the parameters of a route's path.
+func inPath(t *testing.T, route pipeline.Route) []string {
+	t.Helper()
+	var names []string
+	for _, match := range inBraces.FindAllStringSubmatch(route.Path, -1) {
+		if objects[match[1]] == nil {
+			t.Fatalf("%s: teach objects how to make a {%s}", title(route), match[1])
+		}
+		names = append(names, match[1])
+	}
+	if strings.Count(route.Path, "{") != len(names) || strings.Contains(route.Path, "*") {
+		t.Fatalf("%s: the path has parameters of a form that these tests do not know", title(route))
+	}
+	return names
+}
+
+// parameter is one of a route's input.
+type parameter struct {
+	name  string   // dotted: profile.given_name
+	names []string // all its names, dotted
+	list  bool
+}
+
+// form is how a form writes a dotted name.
+func (p parameter) form() string { return bracketed(p.name, p.list) }
+
+func bracketed(dotted string, list bool) string {
+	head, rest, nested := strings.Cut(dotted, ".")
+	if nested {
+		head += "[" + strings.ReplaceAll(rest, ".", "][") + "]"
+	}
+	if list {
+		head += "[]"
+	}
+	return head
+}
+
+// inInput lists the parameters that a route's input declares.
+func inInput(route pipeline.Route) []parameter {
+	in, _ := route.Handler.Types()
+	return fieldsOf(in, "")
+}
+
+func fieldsOf(in reflect.Type, prefix string) (out []parameter) {
+	for field := range in.Fields() {
+		tag := field.Tag.Get("in")
+		plain := field.Type
+		if plain.Kind() == reflect.Pointer {
+			plain = plain.Elem()
+		}
+		switch {
+		case tag == "":
+		case plain.Kind() == reflect.Struct && plain != reflect.TypeFor[secret.Text]():
+			out = append(out, fieldsOf(plain, prefix+tag+".")...)
+		default:
+			var names []string
+			for name := range strings.SplitSeq(tag, "|") {
+				names = append(names, prefix+name)
+			}
+			out = append(out, parameter{names[0], names, plain.Kind() == reflect.Slice})
+		}
+	}
+	return out
+}
+
+// sample returns a good value for a parameter.
+func (r *realm) sample(route pipeline.Route, p parameter) string {
+	if kind := references[p.name]; kind != "" {
+		return r.id(kind)
+	}
+	head, _, nested := strings.Cut(p.name, ".")
+	if nested {
+		head += "."
+	}
+	if samples[head] == nil {
+		r.t.Fatalf("%s: teach samples how to make a %s", title(route), p.name)
+	}
+	return samples[head](r, route)
+}
+
+// shot is a request to a route before it is sent.
+type shot struct {
+	route  pipeline.Route
+	ids    map[string]string // what stands for each parameter of the path
+	form   url.Values
+	query  url.Values // beside the form
+	header http.Header
+	base   string // public URL of the service, which signatures cover
+	token  string // empty: none
+	bare   bool   // without the proof, too
+	json   bool
+}
+
+// shot is a request of the realm that succeeds.
+func (r *realm) shot(route pipeline.Route) *shot {
+	r.t.Helper()
+	s := &shot{route: route, ids: map[string]string{}, form: url.Values{}, header: http.Header{}, base: r.public}
+	if route.Credential != pipeline.None {
+		s.token = r.token
+	}
+	for _, name := range inPath(r.t, route) {
+		s.ids[name] = r.id(objects[name][0])
+		if name == "user" && !strings.Contains(route.Path, "/users/") {
+			r.id("request") // what is done with a user may need its factor
+		}
+	}
+	for _, p := range inInput(route) {
+		s.form.Set(p.form(), r.sample(route, p))
+	}
+	return s
+}
+
+func (s *shot) path() string {
+	return inBraces.ReplaceAllStringFunc(s.route.Path, func(match string) string {
+		return url.PathEscape(s.ids[strings.Trim(match, "{}")])
+	})
+}
+
+// inQuery reports whether the parameters go into the query.
+func (s *shot) inQuery() bool {
+	return s.route.Method == http.MethodGet || s.route.Method == http.MethodDelete
+}
+
+// tree is the form as JSON would say it.
+func (s *shot) tree() map[string]any {
+	tree := map[string]any{}
+	for name, values := range s.form {
+		plain, list := strings.CutSuffix(name, "[]")
+		steps := strings.Split(strings.ReplaceAll(strings.ReplaceAll(plain, "]", ""), "[", "."), ".")
+		at := tree
+		for _, step := range steps[:len(steps)-1] {
+			next, _ := at[step].(map[string]any)
+			if next == nil {
+				next = map[string]any{}
+				at[step] = next
+			}
+			at = next
+		}
+		var value any = values[0]
+		if list {
+			value = values
+		}
+		at[steps[len(steps)-1]] = value
+	}
+	return tree
+}
+
+// raw is the request with another body.
+func (s *shot) raw(t *testing.T, base, query, contentType string, body io.Reader) *http.Request {
+	t.Helper()
+	target := base + s.path()
+	if query != "" {
+		target += "?" + query
+	}
+	req, err := http.NewRequestWithContext(t.Context(), s.route.Method, target, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range s.header {
+		req.Header[name] = slices.Clone(values)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if s.token != "" && req.Header.Get("Authorization") == "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	if proof := proofs[s.route.Path]; proof != nil && !s.bare {
+		name, value := proof(s)
+		req.Header.Set(name, value)
+	}
+	return req
+}
+
+func (s *shot) request(t *testing.T, base string) *http.Request {
+	t.Helper()
+	switch {
+	case s.json:
+		body, err := json.Marshal(s.tree())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.raw(t, base, s.query.Encode(), asJSON, bytes.NewReader(body))
+	case s.inQuery() || len(s.form) == 0:
+		all := maps.Clone(s.form)
+		maps.Copy(all, s.query)
+		return s.raw(t, base, all.Encode(), "", nil)
+	}
+	return s.raw(t, base, s.query.Encode(), form, strings.NewReader(s.form.Encode()))
+}
+
+// fire sends it and looks at what every answer must have.
+func (h *house) fire(s *shot) *reply {
+	h.t.Helper()
+	return h.observe(s.request(h.t, h.base))
+}

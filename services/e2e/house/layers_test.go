@@ -1,0 +1,328 @@
+package house_test
+
+// The import table. Each package has one row with all it may import: packages
+// of ours by their path in the tree, modules of others by their name. The
+// standard library is free except for what a row names under never. Tests may
+// import their own package, the helpers and libraries below, in services all of
+// pkg, and what their row names for them.
+//
+// Rules import only downwards, in the order in which they stand here.
+
+// outside is what rules must not know: how a request came in, where things
+// are kept, and the machine they run on.
+var outside = []string{"net/http", "database/sql", "os"}
+
+// testHelpers are packages for tests alone: no program contains them.
+var testHelpers = map[string]string{
+	"pkg/rig":                     "real Redis and Postgres as child processes",
+	"pkg/bus/bustest":             "a real NATS server inside the test",
+	"pkg/ephemeral/ephemeraltest": "the suite that every store of short-lived state runs",
+	"services/e2e/stage":          "the programs as processes, and an app that calls them",
+}
+
+// testLibraries are modules of others that any test may import.
+var testLibraries = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
+
+const (
+	api = "services/api/internal/"
+	sms = "services/sms/internal/"
+)
+
+var layers = map[string]layer{
+	// pkg: below every service, knows none of them.
+	"pkg/event": {
+		never: outside,
+		why:   "the contract on the bus: whoever reads it needs nothing but Go",
+	},
+	"pkg/fault": {
+		never: outside,
+		why:   "the one error type: everything else imports it",
+	},
+	"pkg/secret": {
+		never: outside,
+		why:   "values that print as ***: everything else imports it",
+	},
+	"pkg/bus": {
+		ours:   []string{"pkg/event", "pkg/fault"},
+		others: []string{"github.com/nats-io/nats.go"},
+		never:  []string{"net/http", "database/sql"},
+		tests:  []string{"github.com/nats-io/nats-server/v2"},
+		why:    "publishing and consuming: the only one that knows NATS",
+	},
+	"pkg/bus/bustest": {
+		ours:   []string{"pkg/bus"},
+		others: []string{"github.com/nats-io/nats-server/v2"},
+		why:    "a NATS server for tests, with the streams of pkg/bus",
+	},
+	"pkg/ephemeral": {
+		ours:   []string{"pkg/fault", "pkg/secret"},
+		others: []string{"github.com/redis/go-redis/v9"},
+		never:  []string{"net/http", "database/sql"},
+		why:    "short-lived state: the only one that knows Redis",
+	},
+	"pkg/ephemeral/ephemeraltest": {
+		ours: []string{"pkg/ephemeral", "pkg/fault"},
+		why:  "the suite of pkg/ephemeral",
+	},
+	"pkg/claim": {
+		never: outside,
+		tests: []string{"pkg/ephemeral", "pkg/fault", "pkg/secret"},
+		why:   "who may send a delivery: rules over short-lived state, which is an interface to it",
+	},
+	"pkg/seal": {
+		ours:  []string{"pkg/secret"},
+		never: outside,
+		why:   "cryptography on bytes; where they are kept is not its business",
+	},
+	"pkg/conf": {
+		ours:   []string{"pkg/secret"},
+		others: []string{"github.com/caarlos0/env/v11"},
+		never:  []string{"net/http", "database/sql"},
+		why:    "configuration: the only one that reads the environment",
+	},
+	"pkg/logs": {
+		ours:  []string{"pkg/fault", "pkg/secret"},
+		never: outside,
+		why:   "logging with redaction: knows what must not be written",
+	},
+	"pkg/run": {
+		ours:  []string{"pkg/logs"},
+		never: []string{"net/http", "database/sql"},
+		why:   "the life of a process: parts, signals, drain",
+	},
+	"pkg/telemetry": {
+		ours:   []string{"pkg/fault"},
+		others: []string{"github.com/prometheus/client_golang"},
+		never:  []string{"database/sql"},
+		why:    "metrics, health and readiness over HTTP",
+	},
+	"pkg/web": {
+		ours:  []string{"pkg/fault", "pkg/logs"},
+		never: []string{"database/sql"},
+		tests: []string{"pkg/secret"},
+		why:   "what every HTTP server of ours does; logs, because it writes the access line",
+	},
+	"pkg/rig": {
+		others: []string{"github.com/jackc/pgx/v5"},
+		why:    "real servers for tests: starts and kills programs",
+	},
+
+	// services/api: rules, the lowest first.
+	api + "listing": {
+		never: outside,
+		why:   "pages of a list: the lowest rule",
+	},
+	api + "id": {
+		ours:   []string{"pkg/secret"},
+		others: []string{"github.com/google/uuid", "github.com/segmentio/ksuid"},
+		never:  outside,
+		why:    "ids and random secrets: the lowest rule",
+	},
+	api + "tenant": {
+		ours:   []string{"pkg/fault", api + "id", api + "listing"},
+		others: []string{"golang.org/x/text"},
+		never:  outside,
+		why:    "accounts, organizations, connections: everything belongs to one",
+	},
+	api + "phone": {
+		ours:   []string{"pkg/fault"},
+		others: []string{"github.com/nyaruka/phonenumbers"},
+		never:  outside,
+		why:    "which numbers may receive codes",
+	},
+	api + "apikey": {
+		ours:  []string{"pkg/fault", "pkg/secret", api + "id", api + "listing", api + "tenant"},
+		never: outside,
+		why:   "API keys and scopes",
+	},
+	api + "user": {
+		ours:   []string{"pkg/fault", api + "id", api + "listing", api + "phone", api + "tenant"},
+		others: []string{"golang.org/x/net", "golang.org/x/text"},
+		never:  outside,
+		why:    "users of an organization; the libraries bring addresses into one form",
+	},
+	api + "guard": {
+		ours:  []string{"pkg/ephemeral", "pkg/fault", api + "tenant"},
+		never: outside,
+		why:   "counts and compares; knows no factor, only whose budget",
+	},
+	api + "delivery": {
+		ours:  []string{"pkg/event", "pkg/fault", api + "listing", api + "tenant"},
+		never: outside,
+		why:   "what became of each message",
+	},
+	api + "token": {
+		ours:   []string{"pkg/fault", "pkg/secret", api + "apikey", api + "id"},
+		others: []string{"github.com/go-jose/go-jose/v4"},
+		never:  outside,
+		tests:  []string{api + "sqlstore"}, // the real store
+		why:    "access tokens: the only rule that signs",
+	},
+	api + "challenge": {
+		ours:  []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "delivery", api + "guard", api + "id", api + "tenant"},
+		never: outside,
+		tests: []string{api + "sqlstore", api + "user", api + "listing"}, // the real store, a user to have codes, and a list of what was stopped
+		why:   "codes: makes, sends and checks them; hears of the bus as an interface",
+	},
+	api + "factor": {
+		ours:  []string{"pkg/fault", "pkg/secret", api + "challenge", api + "guard", api + "id", api + "phone", api + "tenant", api + "user"},
+		never: outside,
+		why:   "second factors: the highest rule",
+	},
+
+	// services/api: what brings deliveries back, and the store.
+	api + "relay": {
+		ours:  []string{"pkg/event", "pkg/fault"},
+		never: outside,
+		why:   "consumes results and hands them to the delivery rules, through interfaces",
+	},
+	api + "sqlstore": {
+		ours: []string{"pkg/fault", "pkg/seal", api + "apikey", api + "challenge", api + "delivery", api + "factor",
+			api + "guard", api + "listing", api + "tenant", api + "token", api + "user"},
+		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
+		never:  []string{"net/http"},
+		tests:  []string{api + "id"},
+		why:    "implements the stores that the rules declare: the only one that knows SQL",
+	},
+
+	// services/api: edges. Never a store, never each other.
+	api + "input": {
+		ours:  []string{"pkg/fault", "pkg/secret", "pkg/web"},
+		never: []string{"database/sql", "os"},
+		why:   "gives every body one meaning; knows no route",
+	},
+	api + "pipeline": {
+		ours: []string{"pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/secret", "pkg/web",
+			api + "apikey", api + "input", api + "tenant", api + "token"},
+		others: []string{"github.com/go-chi/chi/v5"},
+		never:  []string{"database/sql", "os"},
+		why:    "the checks of every request: credential, scope, tenant, limits; logs, because only it knows who called",
+	},
+	api + "httpapi": {
+		ours: []string{"pkg/fault", "pkg/secret", api + "apikey", api + "challenge", api + "delivery", api + "factor",
+			api + "id", api + "listing", api + "pipeline", api + "tenant", api + "user"},
+		never: []string{"database/sql", "os"},
+		why:   "edge: the headless API",
+	},
+	api + "oidc": {
+		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "apikey", api + "guard", api + "id",
+			api + "pipeline", api + "token"},
+		never: []string{"database/sql", "os"},
+		why:   "edge: every token path",
+	},
+	api + "pages": {
+		ours:  []string{"pkg/web", api + "delivery", api + "pipeline"},
+		never: []string{"database/sql", "os"},
+		why:   "edge: what a browser sees",
+	},
+	api + "callback": {
+		ours:   []string{"pkg/event", "pkg/fault", "pkg/secret", api + "pipeline"},
+		others: []string{"github.com/twilio/twilio-go/client"},
+		never:  []string{"database/sql", "os"},
+		why:    "edge: receipts of providers; the library checks their signature",
+	},
+	api + "openapi": {
+		ours:  []string{"pkg/secret", api + "input", api + "pipeline"},
+		never: []string{"database/sql", "os"},
+		why:   "edge: describes the routes of the other edges, which it gets as tables",
+	},
+	"services/api": {
+		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/logs", "pkg/run", "pkg/seal",
+			"pkg/secret", "pkg/telemetry", "pkg/web", api + "apikey", api + "callback", api + "challenge", api + "delivery",
+			api + "factor", api + "guard", api + "httpapi", api + "oidc", api + "openapi", api + "pages", api + "pipeline", api + "relay",
+			api + "sqlstore", api + "tenant", api + "token", api + "user"},
+		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
+		never:  []string{"database/sql"},
+		tests:  []string{"github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6"},
+		why:    "wiring of the api",
+	},
+	"services/api/cmd/api": {
+		ours: []string{"pkg/conf", "pkg/logs", "pkg/run", "services/api"},
+		why:  "a main: configuration, New, Run, exit code",
+	},
+
+	// services/sms
+	sms + "text": {
+		others: []string{"golang.org/x/text"},
+		never:  outside,
+		why:    "wording and length of a text message: the lowest",
+	},
+	sms + "worker": {
+		ours:  []string{"pkg/claim", "pkg/event", "pkg/fault", sms + "text"},
+		never: outside,
+		why:   "what happens to one message; never a provider, never the bus",
+	},
+	sms + "provider/twilio": {
+		ours:   []string{"pkg/fault", "pkg/secret", sms + "worker"},
+		others: []string{"github.com/twilio/twilio-go"},
+		never:  []string{"database/sql"},
+		why:    "one provider and its SDK; answers in the worker's words",
+	},
+	sms + "provider/inbox": {
+		ours:  []string{"pkg/event", sms + "worker"},
+		never: outside,
+		why:   "the sandbox's provider: the message goes back with its result",
+	},
+
+	"services/sms": {
+		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/logs", "pkg/run", "pkg/seal",
+			"pkg/secret", "pkg/telemetry", "pkg/web", sms + "provider/inbox", sms + "provider/twilio", sms + "worker"},
+		never: []string{"database/sql"},
+		why:   "wiring of the SMS worker",
+	},
+	"services/sms/cmd/sms": {
+		ours: []string{"pkg/conf", "pkg/logs", "pkg/run", "services/sms"},
+		why:  "a main: configuration, New, Run, exit code",
+	},
+
+	// services/countersign
+	"services/countersign": {
+		ours: []string{"pkg/bus", "pkg/conf", "pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal", "pkg/secret",
+			"pkg/telemetry", "pkg/web", "services/api", "services/sms"},
+		others: []string{"github.com/alecthomas/kong", "github.com/nats-io/nats-server/v2"},
+		never:  []string{"database/sql"},
+		why:    "the one binary: composes the services by their root packages",
+	},
+	"services/countersign/cmd/countersign": {
+		ours: []string{"services/countersign"},
+		why:  "a main of a few lines",
+	},
+
+	// services/e2e
+	"services/e2e/fakes/twilio": {
+		tests: []string{"services/sms"},
+		why:   "stands in for an outside party: must not share a bug with us, so it imports nothing of ours; its tests let the real worker send to it",
+	},
+	"services/e2e/cmd/fake-twilio": {
+		ours: []string{"services/e2e/fakes/twilio"},
+		why:  "the fake as a program, for compose",
+	},
+	"services/e2e/cmd/mutate": {
+		why: "breaks the code and runs the tests that must notice: works on files, knows none of our code",
+	},
+	"services/e2e/stage": {
+		ours: []string{"pkg/rig"},
+		why:  "runs programs and calls them over HTTP: it must not reach around what a user has",
+	},
+	"services/e2e/flow": {
+		tests: []string{"services/e2e/fakes/twilio", "services/e2e/stage"},
+		why:   "the whole way, with the programs as they are shipped",
+	},
+	"services/e2e/compose": {
+		tests: []string{"services/e2e/fakes/twilio", "services/e2e/stage", "github.com/jackc/pgx/v5", "github.com/nats-io/nats-server/v2",
+			"github.com/nats-io/nats.go", "github.com/redis/go-redis/v9", "go.yaml.in/yaml/v3"},
+		why: "docker-compose.yml brought to life; it tries rights on the servers with their own clients",
+	},
+	"services/e2e/cmd/nats-server": {
+		others: []string{"github.com/nats-io/nats-server/v2"},
+		why:    "a bus that can be killed: the server as a process, for the tests of soak",
+	},
+	"services/e2e/soak": {
+		tests: []string{"services/e2e/fakes/twilio", "services/e2e/stage", "github.com/nats-io/nats.go"},
+		why:   "lets parts die under load and compares what all sides wrote down; asks the bus itself only whether it is empty",
+	},
+	"services/e2e/house": {
+		tests: []string{"pkg/fault", "pkg/web"}, // which status a fault has
+		why:   "the tests about the tree: the standard library and the go command",
+	},
+}

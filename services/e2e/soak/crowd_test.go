@@ -1,0 +1,187 @@
+package soak_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"countersign.dev/services/e2e/fakes/twilio"
+	"countersign.dev/services/e2e/stage"
+)
+
+const (
+	// callsAtOnce bounds the requests of all persons together.
+	callsAtOnce = 12
+	// patience of a person who was refused, before the next try.
+	patience = 300 * time.Millisecond
+	// messageWithin is when a message has come even if two workers died with it.
+	messageWithin = 100 * time.Second
+
+	apiTime = "2006-01-02T15:04:05.000000" // how the API writes moments, in UTC
+)
+
+// crowd are persons who each enrol a phone and ask for a code afterwards, all
+// at once, and write down what they were answered. Every other one answers
+// that second code, the rest never do: theirs may be sent again for as long as
+// it lives.
+type crowd struct {
+	*scene
+	turn chan struct{}
+
+	mu   sync.Mutex
+	asks []ask
+	uses []use
+	// unknown counts persons whose message two workers in a row may have sent
+	// while the provider's list was down: it is not sent a third time, and its
+	// delivery says so.
+	unknown int
+}
+
+func (s *scene) crowd() *crowd { return &crowd{scene: s, turn: make(chan struct{}, callsAtOnce)} }
+
+// begin lets persons start, from the first one on, two challenges each. The
+// channel is closed when all of them are done.
+func (c *crowd) begin(first, persons int) <-chan struct{} {
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range persons {
+		all.Go(func() { c.person(first + i) })
+	}
+	go func() { // ends with the persons; await waits for it
+		all.Wait()
+		close(done)
+	}()
+	return done
+}
+
+func (c *crowd) await(done <-chan struct{}) {
+	c.t.Helper()
+	limit := time.NewTimer(messageWithin + restWithin)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+		c.t.Error("the persons do not come to an end")
+	}
+}
+
+func (c *crowd) person(i int) {
+	number := fmt.Sprintf("+49151%08d", 20_000_000+i)
+	box := c.twilio.box(number)
+	c.turn <- struct{}{}
+	user := c.app.NewUser(fmt.Sprintf("user%d@acme.test", i), number)
+	<-c.turn
+	p := person{crowd: c, i: i, number: number, user: user, seen: map[string]bool{}}
+
+	p.ask("enrolment", "totp-enrollment/"+user, "method=sms")
+	if !p.answer(box, http.MethodPut, "totp-enrollment/validation/"+user) {
+		return
+	}
+	p.ask("login", "totp-challenge/"+user)
+	if i%40 == 0 { // the code of the enrolment is nothing to the login
+		p.use(http.MethodPost, "totp-challenge/validation/"+user, p.last)
+	}
+	if i%2 == 0 {
+		p.answer(box, http.MethodPost, "totp-challenge/validation/"+user)
+	}
+}
+
+// person is one of the crowd.
+type person struct {
+	*crowd
+	i            int
+	number, user string
+	last         string          // the code typed last
+	request      string          // the challenge accepted last
+	seen         map[string]bool // deliveries whose code was typed
+}
+
+// call makes one request when it is this person's turn.
+func (p *person) call(method, path string, params ...string) (*stage.Reply, time.Duration) {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	begun := time.Now()
+	return p.app.Call(method, p.app.Path(path), params...), time.Since(begun)
+}
+
+// ask asks for a code, again and again while the answer is "not now".
+func (p *person) ask(purpose, path string, params ...string) {
+	for p.t.Context().Err() == nil {
+		r, took := p.call(http.MethodPost, path, params...)
+		a := ask{person: p.i, number: p.number, purpose: purpose, status: r.Status, answered: time.Now(), took: took}
+		if r.Status == http.StatusCreated {
+			a.requestID = r.Text("request_id")
+			a.expires, _ = time.Parse(apiTime, r.Text("expires_at"))
+		}
+		p.crowd.mu.Lock()
+		p.asks = append(p.asks, a)
+		p.crowd.mu.Unlock()
+		switch {
+		case a.accepted():
+			p.request = a.requestID
+			return
+		case r.Status != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "":
+			p.t.Errorf("person %d: status %d with Retry-After %q: %s", p.i, r.Status, r.Header.Get("Retry-After"), r.Raw)
+			return
+		}
+		p.pause(patience)
+	}
+}
+
+// answer types the code of each new message until one is right.
+func (p *person) answer(box <-chan twilio.Message, method, path string) bool {
+	limit := time.NewTimer(messageWithin)
+	defer limit.Stop()
+	for {
+		select {
+		case m := <-box:
+			if id := deliveryOf(m); !p.seen[id] {
+				p.seen[id] = true
+				p.last = codeOf(m)
+				if p.use(method, path, p.last) {
+					return true
+				}
+			}
+		case <-limit.C:
+			p.leftWithout()
+			return false
+		}
+	}
+}
+
+// leftWithout is a person whom no code reached: that is no loss if the
+// delivery says that nobody knows.
+func (p *person) leftWithout() {
+	if state := p.app.Delivery(p.request)["state"]; state != "unknown" {
+		p.t.Errorf("person %d: no code that works within %v, and the delivery is %v", p.i, messageWithin, state)
+	}
+	p.crowd.mu.Lock()
+	defer p.crowd.mu.Unlock()
+	p.crowd.unknown++
+}
+
+// use types one code.
+func (p *person) use(method, path, code string) bool {
+	r, _ := p.call(method, path, "code="+code)
+	r.Want(http.StatusOK)
+	u := use{person: p.i, code: code, at: time.Now()}
+	if u.right = r.Body["success"] == true; u.right {
+		u.requestID = r.Text("request_id")
+	}
+	p.crowd.mu.Lock()
+	defer p.crowd.mu.Unlock()
+	p.uses = append(p.uses, u)
+	return u.right
+}
+
+// history closes the books: what the crowd, the provider and the API know when
+// nothing is on its way any more.
+func (c *crowd) history(extra int) history {
+	c.t.Helper()
+	deliveries := c.rest()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return history{seed: c.seed, asks: slices.Clone(c.asks), uses: slices.Clone(c.uses), messages: c.twilio.Log().Messages, deliveries: deliveries, extra: extra}
+}
