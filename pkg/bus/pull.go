@@ -14,7 +14,7 @@ const (
 	nextSubject = "$JS.API.CONSUMER.MSG.NEXT." // + stream + "." + consumer
 	ackPrefix   = "$JS.ACK."                   // reply of every real message
 	pullLife    = 30 * time.Second             // of one request for a message
-	pullBeat    = 5 * time.Second              // the server's sign of life meanwhile
+	pullBeat    = 2 * time.Second              // the server's sign of life meanwhile: two missed ones are a loss
 )
 
 var errSilent = errors.New("the server went silent")
