@@ -4,8 +4,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 # Dependencies first: `tidy` and `alone` go through them in this order.
-MODULES := pkg services/api services/sms services/countersign services/e2e
-PROGRAMS := ./services/countersign/cmd/countersign ./services/api/cmd/api ./services/sms/cmd/sms ./services/e2e/cmd/fake-twilio
+MODULES := pkg services/api services/sms services/email services/countersign services/e2e
+PROGRAMS := ./services/countersign/cmd/countersign ./services/api/cmd/api ./services/sms/cmd/sms ./services/email/cmd/email ./services/e2e/cmd/fake-twilio ./services/e2e/cmd/fake-smtp
 
 LINT_VERSION := v2.15.0
 LINT := bin/golangci-lint-$(LINT_VERSION)

@@ -2,8 +2,8 @@
 // payloads of pkg/event on NATS JetStream.
 //
 // The api publishes event.Requested, a worker consumes it and publishes
-// event.Outcome, the api's relay consumes that. This package owns what all
-// three need to get right once: the streams and the check that they are what
+// event.Outcome, the api's relay consumes that; event.Public is published for
+// whoever may read it. This package owns what all of them need to get right once: the streams and the check that they are what
 // we need, publishing with an acknowledgement or an error within two seconds,
 // the one retry table, dead letters, and the drain at shutdown. What a message
 // means is the handler's business, as is doing it only once (pkg/claim): the
@@ -70,8 +70,10 @@ type Config struct {
 // Limits bound what the streams may store.
 type Limits struct {
 	Challenges int64 // bytes of codes that wait for a worker; 64 MiB, about 60,000 codes
+	Messages   int64 // bytes of links and notices that wait for a worker; 256 MiB
 	Deliveries int64 // bytes of results that wait for the relay; 64 MiB
 	Dead       int64 // bytes of parked messages, oldest dropped first; 64 MiB
+	Events     int64 // bytes of public events, oldest dropped first; 256 MiB
 	Replicas   int   // of each stream; 1, in a cluster 3
 }
 
@@ -176,9 +178,12 @@ func (c Config) withDefaults() Config {
 	orDuration(&c.PublishDeadline, 2*time.Second)
 	orDuration(&c.AckWait, 30*time.Second)
 	orDuration(&c.ReconnectWait, 250*time.Millisecond)
-	for _, limit := range []*int64{&c.Limits.Challenges, &c.Limits.Deliveries, &c.Limits.Dead} {
+	for limit, fallback := range map[*int64]int64{
+		&c.Limits.Challenges: 64 << 20, &c.Limits.Messages: 256 << 20, &c.Limits.Deliveries: 64 << 20,
+		&c.Limits.Dead: 64 << 20, &c.Limits.Events: 256 << 20,
+	} {
 		if *limit == 0 {
-			*limit = 64 << 20
+			*limit = fallback
 		}
 	}
 	c.Limits.Replicas = max(c.Limits.Replicas, 1)

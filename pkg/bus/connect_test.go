@@ -94,7 +94,7 @@ func TestTheCertificateOfTheServerIsVerified(t *testing.T) {
 	ca, pair := certificate(t, dir)
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: filepath.Join(dir, "nats"), JetStreamMaxStore: 256 << 20,
+		JetStream: true, StoreDir: filepath.Join(dir, "nats"), JetStreamMaxStore: 1 << 30,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, TLSTimeout: 5,
 	})
 	if err != nil {

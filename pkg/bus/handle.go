@@ -52,7 +52,7 @@ func (b *Bus) readRequested(msg *nats.Msg, handle func(context.Context, event.Re
 	}
 	// Rights on the bus are given by subject: a payload must not be able to
 	// say that it belongs to another environment or organization.
-	if msg.Subject != event.ChallengeSubject(r.Channel, r.Env, r.OrgID) {
+	if msg.Subject != r.Subject() {
 		return task{}, errMisrouted
 	}
 	return task{

@@ -29,23 +29,41 @@ const pauseBetweenTries = 25 * time.Millisecond
 
 var errNotConnected = errors.New("not connected")
 
-// Request hands a challenge to the workers of its channel and returns when the
-// server has it. The message vanishes by itself when the code's life is over.
+// Request hands a message to the workers of its kind and channel and returns
+// when the server has it. The message vanishes by itself when the life of its
+// content is over.
 //
 // Every failure of the bus is an Unavailable fault with the code
 // delivery_unavailable, at the latest after Config.PublishDeadline. The caller
-// must then treat the code as not sent: with no connection nothing is kept to
-// be sent later, but an answer that got lost on its way leaves a message that
-// only the missing claim makes harmless.
+// must then treat the message as not sent: with no connection nothing is kept
+// to be sent later, but an answer that got lost on its way leaves a message
+// that only the missing claim makes harmless.
 func (b *Bus) Request(ctx context.Context, r event.Requested) error {
 	if err := r.Validate(); err != nil {
-		return fmt.Errorf("publish challenge: %w", err)
+		return fmt.Errorf("publish request: %w", err)
 	}
-	msg, err := message(event.ChallengeSubject(r.Channel, r.Env, r.OrgID), r, r.RequestID, r.TraceID)
+	msg, err := message(r.Subject(), r, r.RequestID, r.TraceID)
 	if err != nil {
 		return err
 	}
-	return b.publish(ctx, StreamChallenges, msg, r.MessageID(), jetstream.WithMsgTTL(life(time.Until(r.Expires()))))
+	stream := StreamMessages
+	if r.IsChallenge() {
+		stream = StreamChallenges
+	}
+	return b.publish(ctx, stream, msg, r.MessageID(), jetstream.WithMsgTTL(life(time.Until(r.Expires()))))
+}
+
+// Announce puts an event where others may read it, under the rules of Request.
+// An event that is announced twice within minutes is there once.
+func (b *Bus) Announce(ctx context.Context, p event.Public) error {
+	if err := p.Validate(); err != nil {
+		return fmt.Errorf("publish event: %w", err)
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	return b.publish(ctx, StreamEvents, &nats.Msg{Subject: p.Subject(), Data: data, Header: nats.Header{}}, p.ID)
 }
 
 // Report hands a result to the relay, under the rules of Request. A result has

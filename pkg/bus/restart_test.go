@@ -46,7 +46,7 @@ func TestServeGoesOnByItself(t *testing.T) {
 		},
 		"after its pending requests were lost with the streams": func(s setting) {
 			js := admin(s.t, s.srv)
-			for _, name := range []string{bus.StreamChallenges, bus.StreamDeliveries, bus.StreamDead} {
+			for name := range subjects {
 				if err := js.DeleteStream(s.t.Context(), name); err != nil {
 					s.t.Fatal(err)
 				}

@@ -57,7 +57,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 	if c.PublishDeadline != 2*time.Second || c.AckWait != 30*time.Second || c.Grace != 20*time.Second || c.ReconnectWait > time.Second {
 		t.Errorf("times %s, %s, %s, %s", c.PublishDeadline, c.AckWait, c.Grace, c.ReconnectWait)
 	}
-	if want := (Limits{Challenges: 64 << 20, Deliveries: 64 << 20, Dead: 64 << 20, Replicas: 1}); c.Limits != want {
+	if want := (Limits{Challenges: 64 << 20, Messages: 256 << 20, Deliveries: 64 << 20, Dead: 64 << 20, Events: 256 << 20, Replicas: 1}); c.Limits != want {
 		t.Errorf("limits %+v, want %+v", c.Limits, want)
 	}
 	if parkAfterPanics != 5 || parkAfterTries != 20 || serverLimit <= parkAfterTries {

@@ -15,18 +15,25 @@ import (
 	"countersign.dev/pkg/event"
 )
 
+// Classes of work. Each has a line of its own, so that a code does not wait
+// behind a link, nor a link behind news.
 const (
-	classCode      = "code"
+	ClassCode   = "code"   // challenges
+	ClassLink   = "link"   // links to choose a password or to sign in
+	ClassNotice = "notice" // news about an account
+)
+
+const (
 	relayDurable   = "relay"
 	relayWorkers   = 4
 	maxAckPending  = 1000 // delayed retries count, so that it is far above the workers
 	pauseAfterLoss = 100 * time.Millisecond
 )
 
-// Work is what one consumer of challenges does.
+// Work is what one consumer of messages does.
 type Work struct {
-	Channel string // event.ChannelSMS
-	Class   string // "code"
+	Channel string // event.ChannelSMS or event.ChannelEmail
+	Class   string // ClassCode, ClassLink or ClassNotice
 	Env     string // event.EnvSandbox or event.EnvDefault
 	Workers int    // messages handled at once, at least 1
 	// Handle does the work; its error is the instruction. It may be called
@@ -42,7 +49,8 @@ type Try struct {
 	Redelivered bool
 }
 
-// Serve handles the challenges of one channel and environment until ctx ends.
+// Serve handles one class of messages of one channel and environment until ctx
+// ends. A handler may take as long as it needs: the server hears that it lives.
 // Then it stops asking for messages, lets what is in hand finish for up to
 // Config.Grace, gives back the rest and returns nil. Any number of processes
 // share the work.
@@ -51,8 +59,9 @@ type Try struct {
 // creates its consumer again as soon as that is possible. The only error is a
 // Work that is not valid.
 func (b *Bus) Serve(ctx context.Context, w Work) error {
+	stream, kinds := kindsOf(w.Class)
 	switch {
-	case w.Class != classCode:
+	case len(kinds) == 0:
 		return fmt.Errorf("serve: class %q is not known", w.Class)
 	case w.Channel == "" || strings.ContainsAny(w.Channel, ".*> \t"):
 		return fmt.Errorf("serve: channel %q is not one word", w.Channel)
@@ -61,11 +70,15 @@ func (b *Bus) Serve(ctx context.Context, w Work) error {
 	case w.Handle == nil:
 		return errors.New("serve: no handler")
 	}
+	filters := make([]string, len(kinds))
+	for i, kind := range kinds {
+		filters[i] = event.RequestSubject(kind, w.Channel, w.Env, "*")
+	}
 	c := &consumer{
 		bus:       b,
-		stream:    StreamChallenges,
+		stream:    stream,
 		durable:   strings.Join([]string{w.Channel, w.Class, w.Env}, "-"),
-		filter:    event.ChallengeSubject(w.Channel, w.Env, "*"),
+		filters:   filters,
 		shelf:     event.DeadSubject(w.Channel),
 		parkAfter: parkAfterTries,
 		workers:   max(w.Workers, 1),
@@ -73,6 +86,19 @@ func (b *Bus) Serve(ctx context.Context, w Work) error {
 	}
 	c.serve(ctx)
 	return nil
+}
+
+// kindsOf says where the messages of a class wait, and which they are.
+func kindsOf(class string) (stream string, kinds []event.Kind) {
+	switch class {
+	case ClassCode:
+		return StreamChallenges, []event.Kind{event.KindChallenge}
+	case ClassLink:
+		return StreamMessages, []event.Kind{event.KindPassword, event.KindMagicLink}
+	case ClassNotice:
+		return StreamMessages, []event.Kind{event.KindNotice}
+	}
+	return "", nil
 }
 
 // ServeOutcomes hands every result to handle until ctx ends, under the rules
@@ -87,7 +113,7 @@ func (b *Bus) ServeOutcomes(ctx context.Context, handle func(context.Context, ev
 		bus:     b,
 		stream:  StreamDeliveries,
 		durable: relayDurable,
-		filter:  event.OutcomeSubject("*"),
+		filters: []string{event.OutcomeSubject("*")},
 		shelf:   event.DeadSubject("delivery"),
 		workers: relayWorkers,
 		read:    func(msg *nats.Msg) (task, error) { return readOutcome(msg, handle) },
@@ -101,7 +127,7 @@ type consumer struct {
 	bus       *Bus
 	stream    string
 	durable   string
-	filter    string
+	filters   []string
 	shelf     string // subject of its dead letters
 	parkAfter int    // deliveries; 0 means never
 	workers   int
@@ -202,15 +228,22 @@ func (c *consumer) config() jetstream.ConsumerConfig {
 	if c.parkAfter == 0 {
 		limit = -1
 	}
-	return jetstream.ConsumerConfig{
+	config := jetstream.ConsumerConfig{
 		Durable:       c.durable,
-		FilterSubject: c.filter,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       c.bus.cfg.AckWait,
 		MaxDeliver:    limit,
 		MaxAckPending: maxAckPending,
 	}
+	if len(c.filters) == 1 {
+		// A single one stands in the subject of the call, where rights on the
+		// server can hold it.
+		config.FilterSubject = c.filters[0]
+	} else {
+		config.FilterSubjects = c.filters
+	}
+	return config
 }
 
 // absent makes the next worker look whether the consumer is still there.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"countersign.dev/pkg/bus"
@@ -102,7 +103,8 @@ func TestWorkThatIsNotValidIsRefused(t *testing.T) {
 	b := bustest.Bus(t, srv)
 	ok := bus.Work{Channel: "sms", Class: "code", Env: event.EnvDefault, Handle: into(nil, nil)}
 	cases := map[string]func(*bus.Work){
-		"another class":      func(w *bus.Work) { w.Class = "link" },
+		"another class":      func(w *bus.Work) { w.Class = "advert" },
+		"no class":           func(w *bus.Work) { w.Class = "" },
 		"no channel":         func(w *bus.Work) { w.Channel = "" },
 		"all channels":       func(w *bus.Work) { w.Channel = "*" },
 		"an unknown env":     func(w *bus.Work) { w.Env = "*" },
@@ -183,6 +185,40 @@ func TestASlowHandlerKeepsItsMessage(t *testing.T) {
 	if len(calls) != 0 {
 		t.Errorf("it came %d times more", len(calls))
 	}
+}
+
+// A mail server may take ten minutes, twenty times AckWait, for its last
+// answer: the signs of life do not stop before the handler does.
+func TestTheSignsOfLifeLastAsLongAsTheHandler(t *testing.T) {
+	t.Parallel()
+	const ackWait = 150 * time.Millisecond
+	srv := bustest.Server(t)
+	b := bustest.Bus(t, srv, func(c *bus.Config) { c.AckWait = ackWait })
+	js := admin(t, srv)
+	signs := make(chan string, 4096)
+	heard, err := js.Conn().Subscribe("$JS.ACK."+bus.StreamChallenges+"."+durable+".1.>", func(msg *nats.Msg) { signs <- string(msg.Data) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = heard.Unsubscribe() }()
+	calls, slow := make(chan call, 10), make(chan struct{})
+	stop := serve(t, b, 1, func(ctx context.Context, r event.Requested, try bus.Try) error {
+		err := into(calls, nil)(ctx, r, try)
+		<-slow
+		return err
+	})
+	mustRequest(t, b, challenge("dlv_1"))
+	next(t, calls, "the message")
+	for range 3*20 + 1 {
+		if sign := next(t, signs, "a sign of life"); sign != "+WPI" {
+			t.Fatalf("the server was told %q while the handler runs", sign)
+		}
+	}
+	close(slow)
+	for next(t, signs, "the acknowledgement") != "+ACK" {
+		continue
+	}
+	stop()
 }
 
 // leftBehind is the consumer of a Serve that has ended, for a test that acts

@@ -18,14 +18,16 @@ import (
 // The streams.
 const (
 	StreamChallenges = "CHALLENGES" // codes on their way to a worker
+	StreamMessages   = "MESSAGES"   // links and notices on their way to a worker
 	StreamDeliveries = "DELIVERIES" // results on their way back
 	StreamDead       = "DEAD"       // what no try could handle, kept for a person
+	StreamEvents     = "EVENTS"     // what happened, for whoever may read it, again and again
 )
 
 const (
 	duplicates    = 5 * time.Minute     // how long a message id is remembered
 	minDuplicates = 2 * time.Minute     // below this a stream is not ours
-	deadAge       = 30 * 24 * time.Hour // how long a parked message is kept
+	shelfAge      = 30 * 24 * time.Hour // how long a parked message or an event is kept
 	recheck       = 30 * time.Second    // between two looks at healthy streams
 	recheckFailed = time.Second         // between two looks at unhealthy ones
 	recheckAsked  = 20 * time.Millisecond
@@ -39,12 +41,13 @@ const errSubjectsOverlap jetstream.ErrorCode = 10065
 // stream is one stream as we create it.
 type stream struct{ jetstream.StreamConfig }
 
-// streams are the two queues and the shelf beside them.
+// streams are the three queues and the two shelves beside them.
 //
 // A queue forgets what is acknowledged, so that only what still waits takes
 // room, and refuses new messages when it is full: a publisher must hear about
-// it. The shelf drops its oldest instead, because a full shelf that refused
-// would leave unhandled messages in the queues and stall them.
+// it. Codes have a queue of their own, which a flood of mails cannot fill. A
+// shelf drops its oldest instead: a full one that refused would leave
+// unhandled messages in the queues, and events in the outbox, and stall them.
 func streams(limits Limits) []stream {
 	queue := jetstream.StreamConfig{
 		Retention:   jetstream.WorkQueuePolicy,
@@ -54,16 +57,23 @@ func streams(limits Limits) []stream {
 		Duplicates:  duplicates,
 		Replicas:    limits.Replicas,
 	}
-	challenges, deliveries, dead := queue, queue, queue
+	shelf := queue
+	shelf.Retention, shelf.Discard = jetstream.LimitsPolicy, jetstream.DiscardOld
+	shelf.AllowMsgTTL, shelf.MaxAge = false, shelfAge
+	challenges, messages, deliveries, dead, events := queue, queue, queue, shelf, shelf
 	challenges.Name, challenges.MaxBytes = StreamChallenges, limits.Challenges
 	challenges.Subjects = []string{event.Prefix + ".challenge.requested.>"}
+	messages.Name, messages.MaxBytes = StreamMessages, limits.Messages
+	for _, kind := range []event.Kind{event.KindPassword, event.KindMagicLink, event.KindNotice} {
+		messages.Subjects = append(messages.Subjects, event.Prefix+"."+string(kind)+".requested.>")
+	}
 	deliveries.Name, deliveries.MaxBytes = StreamDeliveries, limits.Deliveries
 	deliveries.Subjects = []string{event.Prefix + ".delivery.>"}
 	dead.Name, dead.MaxBytes = StreamDead, limits.Dead
 	dead.Subjects = []string{event.Prefix + ".dead.>"}
-	dead.Retention, dead.Discard = jetstream.LimitsPolicy, jetstream.DiscardOld
-	dead.AllowMsgTTL, dead.MaxAge = false, deadAge
-	return []stream{{challenges}, {deliveries}, {dead}}
+	events.Name, events.MaxBytes = StreamEvents, limits.Events
+	events.Subjects = []string{event.Prefix + ".event.>"}
+	return []stream{{challenges}, {messages}, {deliveries}, {dead}, {events}}
 }
 
 // Mismatch says that a stream exists and is not what we need. It is never
@@ -99,12 +109,15 @@ func (s stream) compare(have jetstream.StreamConfig) error {
 	for _, subject := range s.Subjects {
 		check(slices.Contains(have.Subjects, subject), "subjects", strings.Join(have.Subjects, " "), subject)
 	}
+	check(have.Discard == s.Discard, "discard", have.Discard, s.Discard)
+	// These would drop, without a word, what nobody has handled yet or what a
+	// reader was promised.
+	check(have.MaxMsgsPerSubject <= 0, "max_msgs_per_subject", have.MaxMsgsPerSubject, "unset")
 	if s.Retention == jetstream.WorkQueuePolicy {
-		check(have.Discard == s.Discard, "discard", have.Discard, s.Discard)
 		check(have.AllowMsgTTL, "allow_msg_ttl", have.AllowMsgTTL, true)
-		// Either would drop what nobody has handled yet, without a word.
 		check(have.MaxAge == 0, "max_age", have.MaxAge, "unset")
-		check(have.MaxMsgsPerSubject <= 0, "max_msgs_per_subject", have.MaxMsgsPerSubject, "unset")
+	} else {
+		check(have.MaxAge == 0 || have.MaxAge >= s.MaxAge, "max_age", have.MaxAge, "at least "+s.MaxAge.String())
 	}
 	return errors.Join(wrong...)
 }

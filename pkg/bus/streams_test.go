@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,17 +14,33 @@ import (
 	"countersign.dev/pkg/bus/bustest"
 )
 
+// subjects of each stream.
+var subjects = map[string][]string{
+	bus.StreamChallenges: {"countersign.v1.challenge.requested.>"},
+	bus.StreamMessages:   {"countersign.v1.password.requested.>", "countersign.v1.magiclink.requested.>", "countersign.v1.notice.requested.>"},
+	bus.StreamDeliveries: {"countersign.v1.delivery.>"},
+	bus.StreamDead:       {"countersign.v1.dead.>"},
+	bus.StreamEvents:     {"countersign.v1.event.>"},
+}
+
+// shelves keep what was read; the others are queues.
+var shelves = []string{bus.StreamDead, bus.StreamEvents}
+
 // good is a stream that we accept.
 func good(name string) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+	c := jetstream.StreamConfig{
 		Name:        name,
-		Subjects:    map[string][]string{bus.StreamChallenges: {"countersign.v1.challenge.requested.>"}, bus.StreamDeliveries: {"countersign.v1.delivery.>"}, bus.StreamDead: {"countersign.v1.dead.>"}}[name],
+		Subjects:    subjects[name],
 		Retention:   jetstream.WorkQueuePolicy,
 		Discard:     jetstream.DiscardNew,
 		MaxBytes:    1 << 20,
 		AllowMsgTTL: true,
 		Duplicates:  2 * time.Minute,
 	}
+	if slices.Contains(shelves, name) {
+		c.Retention, c.Discard, c.AllowMsgTTL = jetstream.LimitsPolicy, jetstream.DiscardOld, false
+	}
+	return c
 }
 
 //
@@ -40,10 +57,27 @@ func TestAStreamThatDoesNotMatchIsNamedWithItsField(t *testing.T) {
 		"one more subject":               {bus.StreamChallenges, func(c *cfg) { c.Subjects = append(c.Subjects, "more.>") }, ""},
 		"limits retention":               {bus.StreamChallenges, func(c *cfg) { c.Retention = jetstream.LimitsPolicy }, "retention"},
 		"interest retention":             {bus.StreamDeliveries, func(c *cfg) { c.Retention = jetstream.InterestPolicy }, "retention"},
-		"a shelf that forgets":           {bus.StreamDead, func(*cfg) {}, "retention"},
+		"a shelf that forgets":           {bus.StreamDead, func(c *cfg) { c.Retention = jetstream.WorkQueuePolicy }, "retention"},
+		"a shelf that refuses":           {bus.StreamDead, func(c *cfg) { c.Discard = jetstream.DiscardNew }, "discard"},
+		"events as we need them":         {bus.StreamEvents, func(c *cfg) { c.MaxAge = 365 * 24 * time.Hour }, ""},
+		"events that are read once":      {bus.StreamEvents, func(c *cfg) { c.Retention = jetstream.WorkQueuePolicy }, "retention"},
+		"events that stop when full":     {bus.StreamEvents, func(c *cfg) { c.Discard = jetstream.DiscardNew }, "discard"},
+		"events for a day":               {bus.StreamEvents, func(c *cfg) { c.MaxAge = 24 * time.Hour }, "max_age"},
+		"the last event of a kind alone": {bus.StreamEvents, func(c *cfg) { c.MaxMsgsPerSubject = 1 }, "max_msgs_per_subject"},
+		"events without limit of bytes":  {bus.StreamEvents, func(c *cfg) { c.MaxBytes = -1 }, "max_bytes"},
+		"events in memory":               {bus.StreamEvents, func(c *cfg) { c.Storage = jetstream.MemoryStorage }, "storage"},
+		"events that may come twice":     {bus.StreamEvents, func(c *cfg) { c.Duplicates = time.Minute }, "duplicate_window"},
+		"mails as we need them":          {bus.StreamMessages, func(*cfg) {}, ""},
+		"mails that are kept":            {bus.StreamMessages, func(c *cfg) { c.Retention = jetstream.LimitsPolicy }, "retention"},
+		"mails that push out others":     {bus.StreamMessages, func(c *cfg) { c.Discard = jetstream.DiscardOld }, "discard"},
+		"mails without limit of bytes":   {bus.StreamMessages, func(c *cfg) { c.MaxBytes = -1 }, "max_bytes"},
+		"mails in memory":                {bus.StreamMessages, func(c *cfg) { c.Storage = jetstream.MemoryStorage }, "storage"},
+		"mails without life":             {bus.StreamMessages, func(c *cfg) { c.AllowMsgTTL = false }, "allow_msg_ttl"},
+		"mails without notices":          {bus.StreamMessages, func(c *cfg) { c.Subjects = c.Subjects[:2] }, "subjects"},
+		"mails that may come twice":      {bus.StreamMessages, func(c *cfg) { c.Duplicates = time.Minute }, "duplicate_window"},
 		"the old discarded for the new":  {bus.StreamChallenges, func(c *cfg) { c.Discard = jetstream.DiscardOld }, "discard"},
 		"no limit of bytes":              {bus.StreamChallenges, func(c *cfg) { c.MaxBytes = -1 }, "max_bytes"},
-		"a shelf without limit of bytes": {bus.StreamDead, func(c *cfg) { c.Retention, c.MaxBytes = jetstream.LimitsPolicy, -1 }, "max_bytes"},
+		"a shelf without limit of bytes": {bus.StreamDead, func(c *cfg) { c.MaxBytes = -1 }, "max_bytes"},
 		"memory":                         {bus.StreamDeliveries, func(c *cfg) { c.Storage = jetstream.MemoryStorage }, "storage"},
 		"other subjects":                 {bus.StreamChallenges, func(c *cfg) { c.Subjects = []string{"countersign.v1.challenge.requested.sms.>"} }, "subjects"},
 		"no message life":                {bus.StreamChallenges, func(c *cfg) { c.AllowMsgTTL = false }, "allow_msg_ttl"},
@@ -95,19 +129,15 @@ func TestOneReplicaIsNotEnoughWhereThreeAreWanted(t *testing.T) {
 	t.Parallel()
 	srv := bustest.Server(t)
 	js := admin(t, srv)
-	for _, name := range []string{bus.StreamChallenges, bus.StreamDeliveries, bus.StreamDead} {
-		c := good(name)
-		if name == bus.StreamDead {
-			c.Retention = jetstream.LimitsPolicy
-		}
-		if _, err := js.CreateStream(t.Context(), c); err != nil {
+	for name := range subjects {
+		if _, err := js.CreateStream(t.Context(), good(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	b := bustest.Connect(t, srv, func(c *bus.Config) { c.Limits.Replicas = 3 })
 	checkMismatch(t, b, bus.StreamChallenges, "num_replicas")
-	if n := strings.Count(b.Ready(t.Context()).Error(), "num_replicas"); n != 3 {
-		t.Errorf("%d streams are named, want all 3", n)
+	if n := strings.Count(b.Ready(t.Context()).Error(), "num_replicas"); n != 5 {
+		t.Errorf("%d streams are named, want all 5", n)
 	}
 }
 
@@ -159,18 +189,21 @@ func TestTheStreamsAreCreatedAsDesigned(t *testing.T) {
 	srv := bustest.Server(t)
 	bustest.Bus(t, srv)
 	js := admin(t, srv)
-	for _, name := range []string{bus.StreamChallenges, bus.StreamDeliveries, bus.StreamDead} {
+	room := map[string]int64{
+		bus.StreamChallenges: 64 << 20, bus.StreamMessages: 256 << 20, bus.StreamDeliveries: 64 << 20, bus.StreamDead: 64 << 20, bus.StreamEvents: 256 << 20,
+	}
+	for name := range subjects {
 		s, err := js.Stream(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := s.CachedInfo().Config
-		if c.Storage != jetstream.FileStorage || c.MaxBytes != 64<<20 || c.Duplicates < 2*time.Minute || c.Duplicates > 10*time.Minute {
+		if c.Storage != jetstream.FileStorage || c.MaxBytes != room[name] || c.Duplicates < 2*time.Minute || c.Duplicates > 10*time.Minute {
 			t.Errorf("%s: %+v", name, c)
 		}
 		queue := c.Retention == jetstream.WorkQueuePolicy && c.Discard == jetstream.DiscardNew && c.AllowMsgTTL && c.MaxAge == 0
-		shelf := c.Retention == jetstream.LimitsPolicy && c.MaxAge == 30*24*time.Hour
-		if (name == bus.StreamDead) != shelf || (name != bus.StreamDead) != queue {
+		shelf := c.Retention == jetstream.LimitsPolicy && c.Discard == jetstream.DiscardOld && c.MaxAge == 30*24*time.Hour
+		if wanted := slices.Contains(shelves, name); wanted != shelf || !wanted != queue || !slices.Equal(c.Subjects, subjects[name]) {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}

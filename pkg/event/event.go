@@ -3,7 +3,7 @@
 // request -> challenge -> EVENT -> worker -> provider
 //
 // The api publishes [Requested]; a worker consumes it and answers with
-// [Outcome]. Payloads are JSON, versioned in the subject, pinned by golden
+// [Outcome]. What others may hear of is a [Public] event. Payloads are JSON, versioned in the subject, pinned by golden
 // files. They never hold a readable code, link, number or address: what the
 // worker needs is sealed (pkg/seal, purpose [SealContent], the delivery id as
 // associated data).
@@ -26,7 +26,8 @@ const Prefix = "countersign.v1"
 
 // Channels and environments, as they stand in subjects.
 const (
-	ChannelSMS = "sms"
+	ChannelSMS   = "sms"
+	ChannelEmail = "email"
 
 	EnvSandbox = "sandbox"
 	EnvDefault = "default"
@@ -38,8 +39,22 @@ const (
 	SealMessage = "delivery.message" // Outcome.Message: what the sandbox inbox shows
 )
 
+// Kind is what a message is for. It is the first word of its subject, so that
+// codes, links and news wait in lines of their own.
+type Kind string
+
+// The kinds.
+const (
+	KindChallenge Kind = "challenge" // a code: dead in minutes, its user is waiting
+	KindPassword  Kind = "password"  // a link to choose a password
+	KindMagicLink Kind = "magiclink" // a link to sign in with
+	KindNotice    Kind = "notice"    // news about the account
+)
+
 // Requested asks a worker to deliver one message.
 type Requested struct {
+	// Kind may be left out by challenges.
+	Kind       Kind   `json:"kind,omitempty"`
 	DeliveryID string `json:"delivery_id"`
 	// N counts deliberate publications of the same delivery, from 1.
 	N int `json:"n"`
@@ -53,7 +68,7 @@ type Requested struct {
 	// Times are unix milliseconds. After ExpiresAt nothing may be sent.
 	CreatedAt int64 `json:"created_at"`
 	ExpiresAt int64 `json:"expires_at"`
-	// Sealed holds a sealed [SMS] (JSON), base64 in the payload.
+	// Sealed holds a sealed [SMS] or [Mail] (JSON), base64 in the payload.
 	Sealed []byte `json:"sealed"`
 }
 
@@ -88,6 +103,7 @@ const (
 	Expired     Result = "expired"     // its time ran out before it could be sent
 	Superseded  Result = "superseded"  // replaced, used or cancelled before it was sent
 	Retrying    Result = "retrying"    // one try failed, another follows
+	Deferred    Result = "deferred"    // not sent, and not to be tried before Outcome.RetryAt: who asked asks again then
 	Unknown     Result = "unknown"     // nobody knows; never sent again
 )
 
@@ -107,14 +123,36 @@ type Outcome struct {
 	// provider's sentence may repeat the number.
 	Reason string `json:"reason,omitempty"`
 	At     int64  `json:"at"` // unix milliseconds
+	// RetryAt is, with Deferred, when to ask again, in unix milliseconds.
+	RetryAt int64 `json:"retry_at,omitempty"`
 	// Message is a sealed [Message], from sandbox workers only.
 	Message []byte `json:"message,omitempty"`
 }
 
-// ChallengeSubject is where a code is requested:
-// countersign.v1.challenge.requested.<channel>.<env>.<org_id>.
+// ChallengeSubject is where a code is requested.
 func ChallengeSubject(channel, env, orgID string) string {
-	return strings.Join([]string{Prefix, "challenge", "requested", channel, env, orgID}, ".")
+	return RequestSubject(KindChallenge, channel, env, orgID)
+}
+
+// RequestSubject is where a message of a kind is requested:
+// countersign.v1.<kind>.requested.<channel>.<env>.<org_id>.
+func RequestSubject(kind Kind, channel, env, orgID string) string {
+	return strings.Join([]string{Prefix, string(kind), "requested", channel, env, orgID}, ".")
+}
+
+// Subject is where this message is requested.
+func (r Requested) Subject() string {
+	return RequestSubject(r.kind(), r.Channel, r.Env, r.OrgID)
+}
+
+// IsChallenge reports whether the message is a code.
+func (r Requested) IsChallenge() bool { return r.kind() == KindChallenge }
+
+func (r Requested) kind() Kind {
+	if r.Kind == "" {
+		return KindChallenge
+	}
+	return r.Kind
 }
 
 // OutcomeSubject is where a result is reported: countersign.v1.delivery.<result>.
@@ -144,6 +182,8 @@ func (r Requested) Validate() error {
 		return errors.New("delivery_id is missing")
 	case r.N < 1:
 		return errors.New("n starts at 1")
+	case !r.kind().known():
+		return errors.New("kind is not known")
 	case r.RequestID == "":
 		return errors.New("request_id is missing")
 	case !token(r.Channel) || !token(r.OrgID):
@@ -175,13 +215,23 @@ func (o Outcome) Validate() error {
 		return errors.New("result is not known")
 	case o.At <= 0:
 		return errors.New("at is missing")
+	case (o.Result == Deferred) != (o.RetryAt > 0):
+		return errors.New("retry_at belongs to deferred, and deferred needs it")
 	}
 	return nil
 }
 
+func (k Kind) known() bool {
+	switch k {
+	case KindChallenge, KindPassword, KindMagicLink, KindNotice:
+		return true
+	}
+	return false
+}
+
 func (r Result) known() bool {
 	switch r {
-	case Accepted, Delivered, Undelivered, Failed, Expired, Superseded, Retrying, Unknown:
+	case Accepted, Delivered, Undelivered, Failed, Expired, Superseded, Retrying, Deferred, Unknown:
 		return true
 	}
 	return false

@@ -31,6 +31,18 @@ func requested() event.Requested {
 	}
 }
 
+func public() event.Public {
+	return event.Public{
+		ID: "event_2ZVB8x1mQ0b7", Type: event.TypeUserCreated, Env: event.EnvDefault, OrgID: "org_2ZVB8x1mQ0b7",
+		UserID: "3b1d6a0e-9d4f-4f0e-8f0a-0c7a9c1e2f33", At: 1_767_225_600_000, Data: map[string]string{"by": "magic_link"},
+	}
+}
+
+func with[T any](payload T, change func(*T)) T {
+	change(&payload)
+	return payload
+}
+
 func outcome() event.Outcome {
 	return event.Outcome{
 		DeliveryID: "dlv_2ZVB8x1mQ0b7",
@@ -54,8 +66,27 @@ func outcome() event.Outcome {
 func TestPayloadsKeepTheirShape(t *testing.T) {
 	t.Parallel()
 	cases := map[string]any{
-		"requested": requested(),
-		"outcome":   outcome(),
+		"requested":      requested(),
+		"requested_mail": with(requested(), func(r *event.Requested) { r.Kind, r.Channel = event.KindPassword, event.ChannelEmail }),
+		"deferred": with(outcome(), func(o *event.Outcome) {
+			o.Result, o.RetryAt, o.Provider, o.Reason = event.Deferred, 1_767_225_660_000, "smtp", "no_answer"
+		}),
+		"public":         public(),
+		"public_minimal": with(public(), func(p *event.Public) { p.UserID, p.Data = "", nil }),
+		"mail": event.Mail{
+			To: "user@example.com", Template: event.TemplatePasswordReset, Link: "https://login.example.com/l#t", Brand: "Example",
+			LogoURL: "https://example.com/logo.png", Color: "#102030", Host: "login.example.com", Locale: "de-CH",
+			At: 1_767_225_600_000, LifeMinutes: 60,
+		},
+		"mail_code": event.Mail{
+			To: "user@example.com", Template: event.TemplateCode, Code: "012345", Brand: "Example", Host: "login.example.com", Locale: "de",
+			At: 1_767_225_600_000, LifeMinutes: 5,
+		},
+		"mail_notice": event.Mail{
+			To: "user@example.com", Template: event.TemplateNoticeFactorChanged, Brand: "Example", Host: "login.example.com", Locale: "fr",
+			At: 1_767_225_600_000, Detail: "sms",
+		},
+		"outcome": outcome(),
 		"outcome_minimal": event.Outcome{
 			DeliveryID: "dlv_2ZVB8x1mQ0b7", Result: event.Accepted, Attempt: 1, At: 1_767_225_601_000,
 		},
@@ -102,8 +133,8 @@ func TestPayloadsKeepTheirShape(t *testing.T) {
 func TestEveryGoldenFileHasItsCase(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
-	if err != nil || len(files) != 6 {
-		t.Fatalf("golden files: %v, %v; want 6", files, err)
+	if err != nil || len(files) != 13 {
+		t.Fatalf("golden files: %v, %v; want 13", files, err)
 	}
 }
 
@@ -112,6 +143,13 @@ func TestSubjects(t *testing.T) {
 	cases := map[string]struct{ got, want string }{
 		"a challenge":                     {event.ChallengeSubject("sms", "default", "org_1"), "countersign.v1.challenge.requested.sms.default.org_1"},
 		"the challenges of a worker":      {event.ChallengeSubject("sms", "sandbox", "*"), "countersign.v1.challenge.requested.sms.sandbox.*"},
+		"a challenge that says so":        {with(requested(), func(r *event.Requested) { r.Kind = event.KindChallenge }).Subject(), requested().Subject()},
+		"a challenge that does not":       {requested().Subject(), "countersign.v1.challenge.requested.sms.default.org_2ZVB8x1mQ0b7"},
+		"a link to choose a password":     {event.RequestSubject(event.KindPassword, "email", "default", "org_1"), "countersign.v1.password.requested.email.default.org_1"},
+		"a link to sign in with":          {event.RequestSubject(event.KindMagicLink, "email", "default", "org_1"), "countersign.v1.magiclink.requested.email.default.org_1"},
+		"the notices of a worker":         {event.RequestSubject(event.KindNotice, "email", "sandbox", "*"), "countersign.v1.notice.requested.email.sandbox.*"},
+		"a public event":                  {public().Subject(), "countersign.v1.event.user.created.default.org_2ZVB8x1mQ0b7"},
+		"the events of an organization":   {event.PublicSubject("*.*", "default", "org_1"), "countersign.v1.event.*.*.default.org_1"},
 		"a result":                        {event.OutcomeSubject(event.Accepted), "countersign.v1.delivery.accepted"},
 		"a parked message of a channel":   {event.DeadSubject("sms"), "countersign.v1.dead.sms"},
 		"the first publication's id":      {event.Requested{DeliveryID: "dlv_1", N: 1}.MessageID(), "dlv_1.1"},
@@ -160,6 +198,9 @@ func TestRequestedIsValidated(t *testing.T) {
 		"with a line break in the id":   {func(r *event.Requested) { r.OrgID = "org\r\n1" }, "org_id"},
 		"with a letter beyond ASCII":    {func(r *event.Requested) { r.OrgID = "örg" }, "org_id"},
 		"with a space in the channel":   {func(r *event.Requested) { r.Channel = "s ms" }, "channel"},
+		"a mail":                        {func(r *event.Requested) { r.Kind, r.Channel = event.KindNotice, event.ChannelEmail }, ""},
+		"of an unknown kind":            {func(r *event.Requested) { r.Kind = "advert" }, "kind"},
+		"with a kind of two tokens":     {func(r *event.Requested) { r.Kind = "password.requested" }, "kind"},
 		"of an unknown environment":     {func(r *event.Requested) { r.Env = "production" }, "env"},
 		"that ends as it begins":        {func(r *event.Requested) { r.ExpiresAt = r.CreatedAt }, "expires_at"},
 		"that ends before it begins":    {func(r *event.Requested) { r.ExpiresAt = r.CreatedAt - 1 }, "expires_at"},
@@ -190,6 +231,9 @@ func TestOutcomeIsValidated(t *testing.T) {
 		"with an unknown result":   {func(o *event.Outcome) { o.Result = "lost" }, "result"},
 		"with another case":        {func(o *event.Outcome) { o.Result = "Failed" }, "result"},
 		"without a time":           {func(o *event.Outcome) { o.At = 0 }, "at is missing"},
+		"deferred":                 {func(o *event.Outcome) { o.Result, o.RetryAt = event.Deferred, o.At+1 }, ""},
+		"deferred for ever":        {func(o *event.Outcome) { o.Result = event.Deferred }, "retry_at"},
+		"failed until later":       {func(o *event.Outcome) { o.RetryAt = o.At + 1 }, "retry_at"},
 		"with a negative time":     {func(o *event.Outcome) { o.At = -1 }, "at is missing"},
 	}
 	for _, r := range []event.Result{
@@ -250,5 +294,27 @@ func checkError(t *testing.T, err error, want string) {
 		t.Errorf("refused: %v", err)
 	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
 		t.Errorf("error %v, want one with %q", err, want)
+	}
+}
+
+// No two organizations or environments share a subject.
+//
+// Covers R-122 for subjects on the bus.
+func TestEachOrganizationHasSubjectsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, org := range []string{"org_1", "org_2", "org_11"} {
+		for _, env := range []string{event.EnvDefault, event.EnvSandbox} {
+			subjects := []string{event.PublicSubject(event.TypePasswordChanged, env, org)}
+			for _, kind := range []event.Kind{event.KindChallenge, event.KindPassword, event.KindMagicLink, event.KindNotice} {
+				subjects = append(subjects, event.RequestSubject(kind, event.ChannelEmail, env, org))
+			}
+			for _, subject := range subjects {
+				if of, ok := seen[subject]; ok || !strings.HasSuffix(subject, "."+env+"."+org) {
+					t.Errorf("%s is of %s and %s", subject, of, org)
+				}
+				seen[subject] = org
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"strings"
 	"testing"
 
 	"countersign.dev/pkg/event"
@@ -10,6 +11,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"delivery_id":"d","n":1,"request_id":"r","channel":"sms","env":"sandbox","org_id":"o","created_at":1,"expires_at":2,"sealed":"AA=="}`))
 	f.Add([]byte(`{"delivery_id":"d","result":"accepted","at":1}`))
+	f.Add([]byte(`{"id":"e","type":"password.changed","env":"default","org_id":"o","at":1}`))
 	f.Add([]byte(`{"n":1e400}`))
 	f.Add([]byte(`[[[[`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -18,6 +20,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		if o, err := event.Decode[event.Outcome](data); err == nil && (o.DeliveryID == "" || o.Result == "") {
 			t.Fatalf("Decode let an incomplete outcome pass: %q", data)
+		}
+		if p, err := event.Decode[event.Public](data); err == nil && (p.ID == "" || strings.Count(p.Subject(), ".") != 6 || strings.ContainsAny(p.Subject(), "*> ")) {
+			t.Fatalf("Decode let an event pass that goes nowhere: %q", data)
 		}
 	})
 }

@@ -29,6 +29,7 @@ const (
 	TooLarge                 // the input is over its limit
 	Unsupported              // the content type is not accepted
 	Method                   // the method is not allowed on this path
+	Misdirected              // the request was sent to a host that this service is not
 	Limited                  // a budget is spent; RetryAfter says when to return
 	Unavailable              // a dependency is down; RetryAfter says when to return
 )

@@ -71,6 +71,20 @@ func Postgres(tb testing.TB) string {
 	return c.dsn(name)
 }
 
+// Analyze does at once what Postgres does by itself a minute later: until then
+// its plans are those of empty tables, which no benchmark should measure.
+func Analyze(tb testing.TB, dsn string) {
+	tb.Helper()
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(context.Background(), `VACUUM ANALYZE`); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // PostgresCluster is a server that belongs to one test, for faults: it can be
 // killed and started again. It is removed when the test ends.
 type PostgresCluster struct {

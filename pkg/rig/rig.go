@@ -187,7 +187,11 @@ type output struct {
 }
 
 func newOutput(want string) *output {
-	return &output{found: make(chan struct{}), want: []byte(want)}
+	o := &output{found: make(chan struct{}), want: []byte(want), done: want == ""}
+	if o.done {
+		close(o.found)
+	}
+	return o
 }
 
 // keepOutput bounds what is kept of a talkative server.

@@ -41,6 +41,8 @@ func Status(kind fault.Kind) int {
 		return http.StatusUnsupportedMediaType
 	case fault.Method:
 		return http.StatusMethodNotAllowed
+	case fault.Misdirected:
+		return http.StatusMisdirectedRequest
 	case fault.Limited:
 		return http.StatusTooManyRequests
 	case fault.Unavailable:

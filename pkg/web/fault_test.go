@@ -40,6 +40,7 @@ func TestFaultsOfTheAPI(t *testing.T) {
 		"too large":                       {kind(fault.TooLarge), said(413, "")},
 		"unsupported":                     {kind(fault.Unsupported), said(415, "")},
 		"method":                          {kind(fault.Method), said(405, "")},
+		"misdirected":                     {kind(fault.Misdirected), said(421, "")},
 		"limited":                         {kind(fault.Limited), said(429, "Retry-After: 1")},
 		"unavailable":                     {kind(fault.Unavailable), said(503, "Retry-After: 1")},
 		"internal":                        {kind(fault.Internal), internal},

@@ -79,7 +79,7 @@ func (h *house) serve(rec *recorder, r *http.Request) (aborted bool) {
 		}
 		clear(rec.Header()) // a cookie or a length of the answer that was not to be
 		h.headers(rec.Header(), rec.id)
-		h.Fail(rec, r, err)
+		h.fail(ctx)(rec, r, err)
 	}()
 	switch r.Method {
 	case http.MethodTrace, "TRACK", http.MethodConnect: // they mirror or tunnel; no router gets to see them
@@ -89,6 +89,17 @@ func (h *house) serve(rec *recorder, r *http.Request) (aborted bool) {
 		h.next.ServeHTTP(rec, r)
 	}
 	return false
+}
+
+// fail is who renders a panic of this request.
+func (h *house) fail(ctx context.Context) func(w http.ResponseWriter, r *http.Request, err error) {
+	s := stateOf(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	return h.Fail
 }
 
 // finish writes the access line.

@@ -346,6 +346,25 @@ func TestTheHouseRendersItsFaultsAsTheSurfaceDoes(t *testing.T) {
 	}
 }
 
+func TestARouteMayRenderItsPanicsItself(t *testing.T) {
+	t.Parallel()
+	log, lines := newLog()
+	w := call(web.Config{Log: log}, get(t, "/"), func(_ http.ResponseWriter, r *http.Request) {
+		web.SetFail(r.Context(), func(w http.ResponseWriter, r *http.Request, err error) {
+			web.Note(r.Context(), err)
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, "<p>sorry")
+		})
+		panic("canary")
+	})
+	if got := fmt.Sprint(w.Code, " ", w.Body); got != "500 <p>sorry" || len(w.Header().Get("X-Request-Id")) < 26 {
+		t.Errorf("got %s with %v", got, w.Header())
+	}
+	if line := lines.access(t); line["fault"] != "internal_error" {
+		t.Errorf("the access line is %v", line)
+	}
+}
+
 func TestHandlersInGoroutinesMaySetTheRoute(t *testing.T) {
 	t.Parallel()
 	log, lines := newLog()

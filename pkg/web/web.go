@@ -64,6 +64,7 @@ type state struct {
 	route string
 	code  string
 	err   error
+	fail  func(w http.ResponseWriter, r *http.Request, err error)
 }
 
 type stateKey struct{}
@@ -81,6 +82,16 @@ func SetRoute(ctx context.Context, pattern string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.route = pattern
+	}
+}
+
+// SetFail says who renders what the house itself refuses from here on, which
+// is a panic, in place of [Config.Fail]: a person who looks at a page gets one.
+func SetFail(ctx context.Context, fail func(w http.ResponseWriter, r *http.Request, err error)) {
+	if s := stateOf(ctx); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.fail = fail
 	}
 }
 

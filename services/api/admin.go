@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
 )
 
 // Admin is what an operator does on the command line: the first account and
@@ -16,6 +18,7 @@ import (
 type Admin struct {
 	tenants *tenant.Service
 	keys    *apikey.Service
+	tokens  *token.Service
 	store   *sqlstore.Store
 }
 
@@ -62,4 +65,38 @@ func (a *Admin) RevokeKey(ctx context.Context, clientID string) error {
 	}
 	_, err = a.keys.Revoke(ctx, key.AccountID, key.Env, clientID)
 	return err
+}
+
+// SigningKey is a key that signs tokens, without its secret.
+type SigningKey struct {
+	ID        string
+	State     string // next, signing, verifying or retired
+	CreatedAt time.Time
+	StartsAt  time.Time
+	LeavesAt  time.Time // when it verifies no more; zero for the newest
+}
+
+// SigningKeyLead is how long a new signing key is published before it signs,
+// unless somebody is in a hurry.
+const SigningKeyLead = token.Lead
+
+// RotateSigningKey adds a signing key that signs after lead. The one before it
+// goes on verifying.
+func (a *Admin) RotateSigningKey(ctx context.Context, lead time.Duration) (SigningKey, error) {
+	k, err := a.tokens.Rotate(ctx, lead)
+	return signingKey(k), err
+}
+
+// SigningKeys lists the signing keys, newest first.
+func (a *Admin) SigningKeys(ctx context.Context) ([]SigningKey, error) {
+	all, err := a.tokens.List(ctx)
+	var out []SigningKey
+	for _, k := range all {
+		out = append(out, signingKey(k))
+	}
+	return out, err
+}
+
+func signingKey(k token.KeyStatus) SigningKey {
+	return SigningKey{ID: k.ID, State: string(k.State), CreatedAt: k.CreatedAt, StartsAt: k.StartsAt, LeavesAt: k.LeavesAt}
 }

@@ -36,9 +36,12 @@ import (
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/httpapi"
+	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/oidc"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/pages"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/relay"
@@ -71,6 +74,8 @@ type Service struct {
 	pipeline  *pipeline.Pipeline
 	tables    [][]pipeline.Route
 	relay     *relay.Relay
+	outgoing  *relay.Outgoing // wakes for what rules have put into the outbox
+	grants    *grant.Service
 	handler   http.Handler
 	tls       *tls.Config // nil serves plain HTTP
 	listener  net.Listener
@@ -116,7 +121,7 @@ func (s *Service) build(ctx context.Context, inbox bool) (err error) {
 // wire builds the rules from the ground up and collects the edges' tables.
 func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	now := time.Now
-	tenants := &tenant.Service{Store: s.store, Now: now}
+	tenants := &tenant.Service{Store: s.store, Resolver: newDNS(s.cfg.DNSServer), Now: now}
 	connections := &tenant.Connections{Store: s.store, Now: now}
 	apiKeys := &apikey.Service{Store: s.store, Now: now}
 	users := &user.Service{Store: s.store, Now: now}
@@ -127,31 +132,44 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		Keys: keys.delivery, Index: keys.index, Policy: s.cfg.codePolicy(), Bounds: s.cfg.bounds(), Host: s.cfg.host(), Now: now, Log: s.log,
 		Stopped: s.metrics.sendStopped, Alarm: func(a challenge.Alarm) { s.metrics.alarm(string(a)) },
 	}
-	factors := &factor.Service{Store: s.store, Connections: connections, Challenges: challenges, Now: now}
+	s.outgoing = &relay.Outgoing{
+		Outbox: s.store, Bus: s.bus, Claims: &claim.Book{Store: s.short, Now: now}, Now: now, Log: s.log,
+		Failed: s.metrics.outboxFailed, Backlog: s.metrics.outboxOpen,
+	}
+	news := &notice.Service{Outbox: &outbox.Composer{Keys: keys.delivery, Host: s.cfg.host(), Now: now}, Store: s.store, Relay: s.outgoing, Now: now}
+	factors := &factor.Service{Store: s.store, Challenges: challenges, Notices: news, Now: now}
 	tokens := &token.Service{Store: s.store, Keys: keys.database, Issuer: s.cfg.BaseURL, Now: now}
 	if err := tokens.Prepare(ctx); err != nil {
 		return fmt.Errorf("prepare signing keys: %w", err)
 	}
 
-	s.admin = &Admin{tenants: tenants, keys: apiKeys, store: s.store}
+	s.grants = &grant.Service{Store: s.store, Keys: keys.database, Now: now, Alarm: s.reused}
+	s.admin = &Admin{tenants: tenants, keys: apiKeys, tokens: tokens, store: s.store}
 	s.relay = &relay.Relay{Bus: s.bus, Deliveries: deliveries, Log: s.log, Observe: s.metrics.outcome}
 	s.pipeline = &pipeline.Pipeline{
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
+		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
+	}
+	with, err := s.wireLogins(keys, users, factors, news)
+	if err != nil {
+		return err
 	}
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
 			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries,
+			Logins: with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
 		}).Routes(),
-		(&oidc.API{Keys: s.store, Guard: watch, Tokens: tokens}).Routes(),
+		(&oidc.API{Keys: s.store, Guard: watch, Tokens: tokens, Grants: s.grants, Issuers: s.store}).Routes(),
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
+	s.tables = append(s.tables, (&pages.Links{Links: with.links, BaseURL: s.cfg.BaseURL, Now: now}).Routes())
 	docs, err := s.docs()
 	if err != nil {
 		return err
 	}
 	s.tables = append(s.tables, docs)
 	if inbox {
-		s.tables = append(s.tables, (&pages.Inbox{Messages: deliveries}).Routes())
+		s.tables = append(s.tables, (&pages.Inbox{Messages: deliveries, BaseURL: s.cfg.BaseURL}).Routes())
 	}
 	return nil
 }
@@ -183,7 +201,9 @@ func (s *Service) Add(g *run.Group) {
 		g.OnStopping(s.telemetry.SetDraining)
 	}
 	g.Add("relay", s.relay.Outcomes)
+	g.Add("outbox", s.outgoing.Run)
 	g.Add("sweeper", s.relay.Sweeps)
+	g.Add("grants", s.sweepGrants)
 	g.Add("http", func(ctx context.Context) error {
 		return web.Serve(ctx, s.listener, s.handler, web.ServerConfig{TLS: s.tls}, s.log)
 	})

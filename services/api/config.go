@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/password"
 )
 
 // Config is the api service's configuration. Every field is an environment
@@ -33,9 +35,16 @@ type Config struct {
 	NATSCreds    string      `env:"NATS_CREDS_FILE" doc:"NATS credentials file of this service's account"`
 	NATSReplicas int         `env:"NATS_REPLICAS" envDefault:"1" doc:"copies of each stream: 1, or 3 in a cluster"`
 
+	DNSServer string `env:"DNS_SERVER" doc:"address and port of the DNS server that is asked for proofs of e-mail domains, such as 10.0.0.53:53; those of the machine when empty"`
+
 	SealKeys     secret.Text `env:"SEAL_KEYS,required" doc:"keys for secrets in the database: base64 of 32 random bytes each, commas between; the first seals, all open"`
 	DeliveryKeys secret.Text `env:"DELIVERY_KEYS,required" doc:"keys for messages on the bus, shared with the workers; the same form"`
 	IndexKey     secret.Text `env:"INDEX_KEY,required" doc:"key for looking up sealed values: base64 of 32 random bytes; never change it"`
+
+	PasswordPeppers secret.Text `env:"PASSWORD_PEPPERS" doc:"keys that passwords are mixed with before they are hashed: base64 of 32 random bytes each, commas between; the first is used, all are tried. None when empty; a pepper in use must never be lost"`
+	Argon2Memory    int         `env:"ARGON2_MEMORY_KIB" envDefault:"19456" doc:"memory of one password hash in KiB, at least 19456"`
+	Argon2Passes    int         `env:"ARGON2_TIME" envDefault:"2" doc:"passes of one password hash, at least 2"`
+	Argon2Threads   int         `env:"ARGON2_THREADS" envDefault:"1" doc:"lanes of one password hash, at least 1"`
 
 	TwilioAuthToken secret.Text `env:"TWILIO_AUTH_TOKEN" doc:"checks the signature of Twilio's status callbacks; without it none is believed"`
 
@@ -77,6 +86,8 @@ func (c Config) Validate() error {
 		c.validateTLS(),
 		c.validateParts(),
 		c.validateKeys(),
+		c.validateDNS(),
+		c.argon2().Validate(),
 		c.guessPolicy().Validate(),
 		c.codePolicy().Validate(),
 		c.bounds().Validate(),
@@ -132,6 +143,8 @@ func (c Config) validateKeys() error {
 		_, err := seal.ParseIndex("COUNTERSIGN_INDEX_KEY", c.IndexKey)
 		wrong("COUNTERSIGN_INDEX_KEY", err)
 	}
+	_, err := password.ParsePeppers("COUNTERSIGN_PASSWORD_PEPPERS", c.PasswordPeppers)
+	wrong("COUNTERSIGN_PASSWORD_PEPPERS", err)
 	return errors.Join(mistakes...)
 }
 
@@ -150,6 +163,19 @@ func (c Config) validateParts() error {
 		mistakes = append(mistakes, conf.PlainText("COUNTERSIGN_NATS_URL", c.NATSURL, c.InsecureDev))
 	}
 	return errors.Join(mistakes...)
+}
+
+// argon2 is what a password hash costs; a configuration made in code leaves it
+// to the defaults.
+func (c Config) argon2() password.Parameters {
+	if c.Argon2Memory == 0 && c.Argon2Passes == 0 && c.Argon2Threads == 0 {
+		return password.DefaultParameters()
+	}
+	bounded := func(n, most int) int { return min(max(n, 0), most) }
+	return password.Parameters{
+		Memory: uint32(bounded(c.Argon2Memory, math.MaxInt32)), Passes: uint32(bounded(c.Argon2Passes, math.MaxInt32)), //nolint:gosec // bounded
+		Threads: uint8(bounded(c.Argon2Threads, math.MaxUint8)), //nolint:gosec // bounded
+	}
 }
 
 func (c Config) guessPolicy() guard.Policy {

@@ -185,9 +185,10 @@ func TestGuessesAreLimitedAcrossFlows(t *testing.T) {
 			{"PUT", h.enrollment("validation/" + user)},
 		}
 		var compared, refused, unknown atomic.Int32
-		parallel(t, 200, func(i int) {
+		guess := func(i int) int {
 			path := paths[i%len(paths)]
-			switch r := h.call(path[0], path[1], "code="+other(code)); r.status {
+			r := h.call(path[0], path[1], "code="+other(code))
+			switch r.status {
 			case http.StatusOK:
 				if r.body["success"] != false {
 					t.Errorf("a wrong code was taken: %s", r.raw)
@@ -203,8 +204,15 @@ func TestGuessesAreLimitedAcrossFlows(t *testing.T) {
 			default:
 				t.Errorf("status %d: %s", r.status, r.raw)
 			}
-		})
-		if c, u := compared.Load(), unknown.Load(); c > 5 || c+u < 5 || c+u+refused.Load() != 200 {
+			return r.status
+		}
+		parallel(t, 200, func(i int) { guess(i) })
+		if n := compared.Load() + refused.Load() + unknown.Load(); n != 200 {
+			t.Errorf("%d of 200 guesses were answered", n)
+		}
+		// What a busy machine gave up on may have left some of the budget.
+		until(t, func() bool { return guess(0) == http.StatusTooManyRequests })
+		if c, u := compared.Load(), unknown.Load(); c > 5 || c+u < 5 {
 			t.Errorf("%d guesses were compared, %d refused and %d given up, want 5 compared", c, refused.Load(), u)
 		}
 		// A new challenge is no new budget.

@@ -12,6 +12,8 @@ import (
 	"countersign.dev/pkg/web"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/hashing"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -24,6 +26,10 @@ type metrics struct {
 	delay       prometheus.Histogram
 	stopped     *prometheus.CounterVec
 	alarms      *prometheus.CounterVec
+	open        *prometheus.GaugeVec
+	oldest      *prometheus.GaugeVec
+	unpublished *prometheus.CounterVec
+	hashes      *prometheus.HistogramVec
 }
 
 // alarmSpraying is the alarm of the guard; the others are the challenges'.
@@ -50,10 +56,23 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m.alarms = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "countersign_alarms_total", Help: "What looks like an attack, by kind; alert on any.",
 	}, []string{"kind"})
-	for _, kind := range []string{string(challenge.AlarmPrefix), string(challenge.AlarmBlock), alarmSpraying} {
+	for _, kind := range []string{string(challenge.AlarmPrefix), string(challenge.AlarmBlock), alarmSpraying, alarmReuse} {
 		m.alarms.WithLabelValues(kind) // there from the start, so that the first one is seen as an increase
 	}
-	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms)
+	m.open = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "countersign_outbox_open", Help: "Entries of the outbox that wait for their end, by kind; each api process counts all.",
+	}, []string{"kind"})
+	m.oldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "countersign_outbox_oldest_seconds", Help: "Age of the oldest entry of the outbox, by kind.",
+	}, []string{"kind"})
+	m.unpublished = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "countersign_outbox_failures_total", Help: "Publications from the outbox that failed and are tried again, by kind.",
+	}, []string{"kind"})
+	m.hashes = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "countersign_hashing_wait_seconds", Help: "How long passwords waited for their turn to be hashed, by result.",
+		Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2},
+	}, []string{"result"})
+	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms, m.open, m.oldest, m.unpublished, m.hashes)
 	return m
 }
 
@@ -65,7 +84,22 @@ func (m *metrics) compared(class string, outcome ephemeral.Outcome) {
 	m.comparisons.WithLabelValues(class, string(outcome)).Inc()
 }
 
+func (m *metrics) hashed(t hashing.Turn) {
+	result := "done"
+	if t.Refused {
+		result = "refused"
+	}
+	m.hashes.WithLabelValues(result).Observe(t.Waited.Seconds())
+}
+
 func (m *metrics) sendStopped(env, code string) { m.stopped.WithLabelValues(env, code).Inc() }
+
+func (m *metrics) outboxFailed(kind outbox.Kind) { m.unpublished.WithLabelValues(string(kind)).Inc() }
+
+func (m *metrics) outboxOpen(kind outbox.Kind, open int, oldest time.Duration) {
+	m.open.WithLabelValues(string(kind)).Set(float64(open))
+	m.oldest.WithLabelValues(string(kind)).Set(oldest.Seconds())
+}
 
 func (m *metrics) alarm(kind string) { m.alarms.WithLabelValues(kind).Inc() }
 

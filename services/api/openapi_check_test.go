@@ -181,7 +181,8 @@ func (d *apiDocument) complaints(req *http.Request, r *reply, routes []pipeline.
 	operation := []string{"paths", d.template(path), strings.ToLower(req.Method)}
 	if d.get(operation) == nil || req.Method != strings.ToUpper(req.Method) { // get is another method than GET
 		page := slices.ContainsFunc(routes, func(route pipeline.Route) bool {
-			return route.Write != nil && route.Path == path && route.Method == req.Method
+			_, same := matches(route.Path, path)
+			return route.Write != nil && same && (route.Method == req.Method || route.Page && req.Method == http.MethodHead)
 		})
 		return d.elsewhere(req, r, page)
 	}
@@ -207,8 +208,12 @@ func (d *apiDocument) elsewhere(req *http.Request, r *reply, page bool) (found [
 	if !page && r.status != http.StatusNotFound && r.status != http.StatusMethodNotAllowed {
 		found = append(found, "there is no such operation, so the answer must be 404 or 405")
 	}
+	text := r.raw
+	if page {
+		text = r.errorText()
+	}
 	if req.Method != http.MethodHead {
-		if err := d.validateText(r.raw, []string{"components", "schemas", "Error"}); err != nil {
+		if err := d.validateText(text, []string{"components", "schemas", "Error"}); err != nil {
 			found = append(found, err.Error())
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
 )
 
 // OperatorConfig is what the tools of an operator need of the configuration.
@@ -39,6 +40,7 @@ func Operator(ctx context.Context, cfg OperatorConfig) (*Admin, error) {
 	}
 	return &Admin{
 		tenants: &tenant.Service{Store: store, Now: time.Now}, keys: &apikey.Service{Store: store, Now: time.Now}, store: store,
+		tokens: &token.Service{Store: store, Keys: keys, Now: time.Now},
 	}, nil
 }
 

@@ -16,9 +16,10 @@ import (
 	"countersign.dev/pkg/web"
 )
 
-// inTime is how long the refusal of an input may take on a busy machine. What
-// is refused before it is worked on takes a few milliseconds.
-const inTime = 2 * time.Second
+// inTime is how long the refusal of an input may take on a machine that has
+// much else to do. What is refused before it is worked on takes a few
+// milliseconds; what is worked on by a bad rule takes minutes.
+const inTime = 20 * time.Second
 
 // Every route refuses what is larger, deeper or more than it reads, before it
 // changes anything.
@@ -125,7 +126,7 @@ func speak(t *testing.T, addr, text string) (status int) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(conn, text) // the server may answer before it has read all
@@ -151,14 +152,14 @@ func TestSlowHeadersHaveFiveSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(begun.Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(begun.Add(60 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, "GET /api/v2/organizations HTTP/1.1\r\nHost: x\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	_, err = io.Copy(io.Discard, conn)
-	if took := time.Since(begun); err != nil || took < 4900*time.Millisecond || took > 8*time.Second {
+	if took := time.Since(begun); err != nil || took < 4900*time.Millisecond || took > 9500*time.Millisecond {
 		t.Errorf("cut after %v (%v), want 5 s", took, err)
 	}
 }
@@ -199,7 +200,7 @@ func TestSlowClientsAreCut(t *testing.T) {
 			if _, err := io.WriteString(conn, text); err != nil {
 				t.Error(err)
 			}
-			if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
 				t.Error(err)
 			}
 			if _, err := io.Copy(io.Discard, conn); err != nil {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"database/sql"
 	"maps"
 	"net/http"
@@ -30,8 +31,9 @@ var ours = []string{
 // called profile, in JSON, in the query and in headers.
 func ways(route pipeline.Route) map[string]func(s *shot, extra map[string]string) {
 	all := map[string]func(s *shot, extra map[string]string){
-		"a form": func(s *shot, extra map[string]string) { s.add("", extra) },
-		"JSON":   func(s *shot, extra map[string]string) { s.add("", extra); s.add("profile", extra); s.json = true },
+		"a form":        func(s *shot, extra map[string]string) { s.add("", extra) },
+		"JSON":          func(s *shot, extra map[string]string) { s.add("", extra); s.json = true },
+		"a map in JSON": func(s *shot, extra map[string]string) { s.add("profile", extra); s.json = true },
 		"a query": func(s *shot, extra map[string]string) {
 			own := s.form
 			s.form = url.Values{}
@@ -232,8 +234,8 @@ func (r row) anonymous(names map[string]string) string {
 		if strings.ContainsFunc(c.value, func(r rune) bool { return r == unicode.ReplacementChar || r < ' ' }) {
 			c.value = "<bytes>" // sealed, or a digest
 		}
-		for id, name := range names {
-			c.value = strings.ReplaceAll(c.value, id, name)
+		for _, id := range longestFirst(names) { // an address holds a domain
+			c.value = strings.ReplaceAll(c.value, id, names[id])
 		}
 		for _, v := range varying {
 			c.value = v.form.ReplaceAllLiteralString(c.value, v.name)
@@ -244,6 +246,10 @@ func (r row) anonymous(names map[string]string) string {
 		anonymous.cells = append(anonymous.cells, c)
 	}
 	return anonymous.String()
+}
+
+func longestFirst(names map[string]string) []string {
+	return slices.SortedFunc(maps.Keys(names), func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 }
 
 func containsAny(text string, names map[string]string) bool {

@@ -27,6 +27,9 @@ func TestMethodsAreClosed(t *testing.T) {
 	declared := map[string][]string{}
 	for _, route := range h.service.Routes() {
 		declared[route.Path] = append(declared[route.Path], route.Method)
+		if route.Page && route.Method == http.MethodGet {
+			declared[route.Path] = append(declared[route.Path], http.MethodHead)
+		}
 	}
 	for _, route := range h.service.Routes() {
 		slices.Sort(declared[route.Path])

@@ -9,7 +9,10 @@ import (
 	"sync"
 	"testing"
 
+	"countersign.dev/pkg/seal"
+	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
+	"countersign.dev/services/api/internal/guard"
 )
 
 // marker starts every text that the tests of the route table invent, so that
@@ -72,7 +75,7 @@ type realm struct {
 	*house
 	*ledger
 	account, env string
-	ids          map[string]string // by kind: org, user, email, phone, key, delivery, request, account
+	ids          map[string]string // by kind: org, domain, user, email, phone, key, delivery, request, link, account
 	secret       string            // of ids["key"]
 	codes        map[string]string // what is live, by the flow in the path
 }
@@ -86,9 +89,11 @@ func (h *house) realm(l *ledger, account, env, org string) *realm {
 	l.note("secret", key.ClientSecret.Reveal())
 	r.house = h.as(l.note("token", h.signIn(key)))
 	if org == "" {
-		r.ids["org"] = r.call("POST", "/api/v2/organizations", "name="+l.word("label")).want(201).text("domain")
+		r.ids["org"] = r.call("POST", "/api/v2/organizations", "name="+l.word("label"), "email_domains[]="+l.word("label")+".test",
+			"redirect_uris[]=https://app.example.test/back").want(201).text("domain")
 	}
 	r.house.org = r.ids["org"]
+	r.ids["domain"] = r.call("GET", "/api/v2/organizations/"+r.org).want(200).body["allowed_email_domains"].([]any)[0].(string)
 	r.call("PUT", "/api/v2/org/"+r.org+"/totp-connection", "active=true", "countries[]=DE").want(200)
 	return r
 }
@@ -102,6 +107,8 @@ func (r *realm) id(kind string) string {
 			r.addKey()
 		case "user", "email", "phone":
 			r.addUser()
+		case "link":
+			r.addLink()
 		case "request", "delivery":
 			r.addFactor()
 		default:
@@ -112,7 +119,7 @@ func (r *realm) id(kind string) string {
 }
 
 // kinds are those of all objects.
-var kinds = []string{"account", "org", "user", "email", "phone", "key", "request", "delivery"}
+var kinds = []string{"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "link"}
 
 // full is the realm with one object of every kind.
 func (r *realm) full() *realm {
@@ -131,7 +138,7 @@ func (r *realm) addKey() {
 
 func (r *realm) addUser() {
 	r.t.Helper()
-	email, phone := r.word("email")+"@example.test", r.phone()
+	email, phone := r.word("email")+"@"+r.ids["domain"], r.phone()
 	user := r.call("POST", "/api/v2/org/"+r.org+"/users", "email="+email, "phone_number="+phone, "profile[given_name]="+r.word("text")).want(201).text("id")
 	r.house.user, r.ids["user"], r.ids["email"], r.ids["phone"] = user, user, email, phone
 }
@@ -170,6 +177,10 @@ func never(t *testing.T, kind string) string {
 	switch kind {
 	case "org", "account":
 		return marker + word[:14]
+	case "link":
+		return marker + strings.Repeat(word, 2)[:secretSize-len(marker)]
+	case "domain":
+		return marker + word[:14] + ".test"
 	case "email":
 		return marker + word[:14] + "@example.test"
 	case "user", "key":
@@ -187,4 +198,14 @@ func never(t *testing.T, kind string) string {
 	}
 	t.Fatalf("there are ids of the kind %q, and nobody said what one looks like that does not exist: teach never", kind)
 	return ""
+}
+
+// pageToken is what the page of the realm's link has in its form.
+func (r *realm) pageToken() string {
+	r.t.Helper()
+	index, err := seal.ParseIndex("index", r.parts.index)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return guard.Forms{Index: index}.Token(secret.New(r.id("link"))).Reveal()
 }

@@ -35,6 +35,8 @@ var cages = []cage{
 
 	{"label", "answer of *", "domains and names of organizations and keys are no secrets to their account"},
 	{"label", "sql organizations.*", "what an organization is called"},
+	{"label", "sql organization_domains.domain", "whose addresses are those of its people"},
+	{"label", "sql users.email*", "an address at the domain of its organization"},
 	{"label", "sql api_keys.name", "what a key is called"},
 	{"value of name", "answer of *", "any text is a name"},
 	{"value of name", "sql organizations.*", "any text is a name"},
@@ -46,6 +48,9 @@ var cages = []cage{
 	{"token", "answer of POST *.oauth.token", "that is what the call is for"},
 	{"code", "answer of GET *.inbox", "the sandbox's messages are there to be read"},
 	{"phone", "answer of GET *.inbox", "the sandbox's messages are there to be read"},
+	{"email", "sql links.email*", "where a link goes, and whom it may make a user"},
+	{"link", "answer of GET .magic-link.verify.{token}", "the cookie by which the browser has it from there on"},
+	{"link", "answer of GET .callback", "the same"},
 	{"provider id", "sql deliveries.provider_id", "what the provider calls the message; only its signature gets it there"},
 	{"name of a parameter", "error answer", "the caller reads which parameter there is not"},
 }

@@ -29,11 +29,16 @@ var objects = map[string][]string{
 	"user":     {"user", "email"},
 	"key":      {"key"},
 	"delivery": {"delivery"},
+	"domain":   {"domain"},
+	"issuer":   {"org", "account"},
+	"token":    {"link"},
 }
 
 // references are parameters of an input that name an object, by their kind.
 var references = map[string]string{
 	"organizations": "org",
+	"org_domain":    "org",
+	"user_email":    "email",
 	"request_id":    "request",
 	"to":            "phone",
 	"client_id":     "key",
@@ -46,7 +51,9 @@ var references = map[string]string{
 // in a dot stands for everything in that map.
 var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"name":          func(r *realm, _ pipeline.Route) string { return r.word("label") },
-	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") },
+	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") + ".test" },
+	"icon_logo_url": fixed("https://cdn.example.test/logo.png"),
+	"redirect_uris": fixed("https://app.example.test/back"),
 	"locale":        fixed("de"),
 	"color":         fixed("#336699"),
 	"scopes":        fixed("users:read"),
@@ -65,8 +72,14 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"force_enroll":  fixed("true"),
 	"client_ip":     func(r *realm, _ pipeline.Route) string { return r.address() },
 	"code":          liveCode,
+	// A call for an API key's token needs none of these and looks at none.
+	"redirect_uri":  fixed("https://app.example.test/back"),
+	"code_verifier": func(r *realm, _ pipeline.Route) string { return r.word("verifier") },
+	"refresh_token": func(r *realm, _ pipeline.Route) string { return r.word("refresh token") },
 	"grant_type":    fixed("client_credentials"),
 	"client_secret": func(r *realm, _ pipeline.Route) string { r.id("key"); return r.secret },
+	"token":         func(r *realm, _ pipeline.Route) string { return r.id("link") },
+	"page_token":    func(r *realm, _ pipeline.Route) string { return r.pageToken() },
 	"MessageSid":    func(r *realm, _ pipeline.Route) string { return r.word("provider id") },
 	"MessageStatus": fixed("delivered"),
 	"ErrorCode":     fixed("30006"),
@@ -94,6 +107,9 @@ func fixed(value string) func(*realm, pipeline.Route) string {
 }
 
 func liveCode(r *realm, route pipeline.Route) string {
+	if strings.HasSuffix(route.Path, "/oauth/token") {
+		return r.word("authorization code")
+	}
 	r.id("request")
 	for flow, code := range r.codes {
 		if strings.Contains(route.Path, "/"+flow+"/") {
@@ -197,7 +213,8 @@ type shot struct {
 	header http.Header
 	base   string // public URL of the service, which signatures cover
 	token  string // empty: none
-	bare   bool   // without the proof, too
+	cookie string // what the browser has
+	bare   bool   // without the proof and the cookie, too
 	json   bool
 }
 
@@ -205,7 +222,7 @@ type shot struct {
 func (r *realm) shot(route pipeline.Route) *shot {
 	r.t.Helper()
 	s := &shot{route: route, ids: map[string]string{}, form: url.Values{}, header: http.Header{}, base: r.public}
-	if route.Credential != pipeline.None {
+	if route.Credential == pipeline.APIKey {
 		s.token = r.token
 	}
 	for _, name := range inPath(r.t, route) {
@@ -216,6 +233,9 @@ func (r *realm) shot(route pipeline.Route) *shot {
 	}
 	for _, p := range inInput(route) {
 		s.form.Set(p.form(), r.sample(route, p))
+	}
+	if route.Cookie != "" {
+		s.cookie = route.Cookie + "=" + r.id("link")
 	}
 	return s
 }
@@ -274,6 +294,12 @@ func (s *shot) raw(t *testing.T, base, query, contentType string, body io.Reader
 	}
 	if s.token != "" && req.Header.Get("Authorization") == "" {
 		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	if s.cookie != "" && !s.bare {
+		req.Header.Set("Cookie", s.cookie)
+	}
+	if s.route.Form {
+		req.Header.Set("Sec-Fetch-Site", "same-origin") // as a browser says of a form of ours
 	}
 	if proof := proofs[s.route.Path]; proof != nil && !s.bare {
 		name, value := proof(s)

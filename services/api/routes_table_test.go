@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,17 +61,30 @@ func mistakes(t *testing.T, route pipeline.Route) (found []string) {
 	case pipeline.None:
 		must(route.Scope == "", "asks for a scope and takes no credential that could have one")
 		must(route.Reach == pipeline.Nobody, "touches a tenant's data and takes no credential")
+	case pipeline.Optional:
+		must(route.Scope == "" && route.Reach == pipeline.Nobody, "asks for what only a credential has, and takes requests without one")
 	default:
 		must(false, "takes a credential that nobody knows")
 	}
 	switch route.Reach {
 	case pipeline.Organization, pipeline.Remembered:
 		must(place, "touches an organization that its path does not name")
+	case pipeline.Named:
+		must(!place, "names an organization in its path that nobody looks at")
+		for _, name := range []string{"org_domain", "user_email"} {
+			must(declaresText(route, name), "is named by "+name+" and does not declare it as one text of that name alone")
+		}
+		must(route.TellsOrg == "" || slices.ContainsFunc(inInput(route), func(p parameter) bool { return p.name == route.TellsOrg && !p.list }),
+			"lets a parameter tell the organization that it does not declare")
 	case pipeline.Account, pipeline.Nobody:
 		must(!place, "names an organization in its path that nobody looks at")
 	default:
 		must(false, "has a reach that nobody knows")
 	}
+	must(route.TellsOrg == "" || route.Reach == pipeline.Named, "says what tells the organization and is not named by its input")
+	must(!route.Form || route.Page && route.Cookie != "" && route.Method == http.MethodPost && route.BodyOnly && route.Strict,
+		"takes a form that is not bound to a page and its cookie")
+	must(route.Form || !route.Page || route.Method == http.MethodGet, "changes something for a page, and does not ask for its form")
 	creates := route.Method == http.MethodPost && route.Success == http.StatusCreated
 	must(route.Idempotent == creates, "takes an Idempotency-Key and creates nothing, or the other way round")
 	for _, status := range route.Faults {
@@ -79,6 +94,22 @@ func mistakes(t *testing.T, route pipeline.Route) (found []string) {
 		must(len(objects[name]) > 0, "has a parameter in its path that nobody knows: "+name)
 	}
 	return found
+}
+
+// declaresText reports whether the input has a parameter of this name and no
+// other, which the pipeline would not read.
+func declaresText(route pipeline.Route, name string) bool {
+	in, _ := route.Handler.Types()
+	for field := range in.Fields() {
+		kind := field.Type
+		if kind.Kind() == reflect.Pointer {
+			kind = kind.Elem()
+		}
+		if field.Tag.Get("in") == name {
+			return kind.Kind() == reflect.String
+		}
+	}
+	return false
 }
 
 // A request made of the samples succeeds on every route: what the other tests

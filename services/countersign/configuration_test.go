@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/pkg/conf"
 	"countersign.dev/services/api"
+	"countersign.dev/services/email"
 	"countersign.dev/services/sms"
 )
 
@@ -53,16 +54,17 @@ func TestConfigurationIsDocumented(t *testing.T) {
 }
 
 func configurationDocument() string {
-	front, worker := conf.Describe[api.Config](), conf.Describe[sms.Config]()
+	front, texts, mails := conf.Describe[api.Config](), conf.Describe[sms.Config](), conf.Describe[email.Config]()
 	known := func(k conf.Key) bool {
 		same := func(other conf.Key) bool { return other.Name == k.Name }
-		return slices.ContainsFunc(front, same) || slices.ContainsFunc(worker, same)
+		return slices.ContainsFunc(slices.Concat(front, texts, mails), same)
 	}
 	own := slices.DeleteFunc(conf.Describe[serveConfig](), known)
 	return configurationHead + strings.Join([]string{
 		conf.Markdown("countersign api", needed(front, api.Config{}.Standalone())),
-		conf.Markdown("countersign sms", needed(worker, sms.Config{}.Standalone())),
-		conf.Markdown("countersign serve", own) + "\nand all of the two above. Here `COUNTERSIGN_REDIS_URL` and `COUNTERSIGN_NATS_URL` may be left out: the process\n" +
+		conf.Markdown("countersign sms", needed(texts, sms.Config{}.Standalone())),
+		conf.Markdown("countersign email", needed(mails, email.Config{}.Standalone())),
+		conf.Markdown("countersign serve", own) + "\nand all of the three above. Here `COUNTERSIGN_REDIS_URL` and `COUNTERSIGN_NATS_URL` may be left out: the process\n" +
 			"then keeps short-lived state in its memory and brings a NATS server of its own.\n",
 		conf.Markdown("countersign dev", conf.Describe[devConfig]()) + "\nEverything else it makes itself, in the folder that `--dir` names.\n",
 		conf.Markdown("countersign migrate, account, key", conf.Describe[api.OperatorConfig]()),

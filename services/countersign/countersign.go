@@ -2,7 +2,7 @@
 // other modules, alone or in one process, and holds the tools of an operator.
 //
 // `dev` runs everything on embedded parts and plays a tour; `serve` runs
-// everything on configured parts; `api` and `sms` run one service each.
+// everything on configured parts; `api`, `sms` and `email` run one service each.
 package countersign
 
 import (
@@ -26,16 +26,18 @@ type process struct {
 }
 
 type commands struct {
-	Dev     devCommand     `cmd:"" help:"Run everything on embedded parts, with a demo and its inbox. Nothing is sent to anybody."`
-	Serve   serveCommand   `cmd:"" help:"Run all services in one process, configured by COUNTERSIGN_* variables."`
-	API     apiCommand     `cmd:"" name:"api" help:"Run the api service alone."`
-	SMS     smsCommand     `cmd:"" name:"sms" help:"Run the SMS worker alone; start as many as you need."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database to this version."`
-	Account accountCommand `cmd:"" help:"Manage accounts."`
-	Key     keyCommand     `cmd:"" help:"Manage API keys."`
-	Keygen  keygenCommand  `cmd:"" help:"Print new random keys for the configuration."`
-	Certs   certsCommand   `cmd:"" help:"Make a private certificate authority and certificates for the parts of a small installation."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Dev        devCommand        `cmd:"" help:"Run everything on embedded parts, with a demo and its inbox. Nothing is sent to anybody."`
+	Serve      serveCommand      `cmd:"" help:"Run all services in one process, configured by COUNTERSIGN_* variables."`
+	API        apiCommand        `cmd:"" name:"api" help:"Run the api service alone."`
+	SMS        smsCommand        `cmd:"" name:"sms" help:"Run the SMS worker alone; start as many as you need."`
+	Email      emailCommand      `cmd:"" name:"email" help:"Run the e-mail worker alone; start as many as you need."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the database to this version."`
+	Account    accountCommand    `cmd:"" help:"Manage accounts."`
+	Key        keyCommand        `cmd:"" help:"Manage API keys."`
+	SigningKey signingKeyCommand `cmd:"" name:"signing-key" help:"Manage the keys that sign tokens."`
+	Keygen     keygenCommand     `cmd:"" help:"Print new random keys for the configuration."`
+	Certs      certsCommand      `cmd:"" help:"Make a private certificate authority and certificates for the parts of a small installation."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // Main runs one command and returns the process's exit code: 0 after success,

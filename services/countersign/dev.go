@@ -15,8 +15,10 @@ import (
 	"countersign.dev/pkg/logs"
 	"countersign.dev/pkg/run"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/pkg/service"
 	"countersign.dev/pkg/telemetry"
 	"countersign.dev/services/api"
+	"countersign.dev/services/email"
 	"countersign.dev/services/sms"
 )
 
@@ -63,6 +65,7 @@ type dev struct {
 	bus       *bus.Bus
 	api       *api.Service
 	sms       *sms.Service
+	email     *email.Service
 	closers   []func()
 }
 
@@ -95,10 +98,12 @@ func (d *dev) open(ctx context.Context) error {
 	d.closers = append(d.closers, d.bus.Close)
 	short := ephemeral.NewMemory(time.Now)
 
-	d.sms, err = sms.New(ctx, sms.Config{DeliveryKeys: keys.delivery, Provider: "inbox", Workers: 4, Dev: true}, sms.Parts{
-		Ephemeral: short, Bus: d.bus, Telemetry: d.telemetry, Log: d.log,
-	})
-	if err != nil {
+	worker := service.Config{DeliveryKeys: keys.delivery, Dev: true}
+	parts := service.Parts{Ephemeral: short, Bus: d.bus, Telemetry: d.telemetry, Log: d.log}
+	if d.sms, err = sms.New(ctx, sms.Config{Config: worker, Provider: "inbox", Workers: 4}, parts); err != nil {
+		return err
+	}
+	if d.email, err = email.New(ctx, email.Config{Config: worker, Provider: "inbox"}, parts); err != nil {
 		return err
 	}
 	d.api, err = api.New(ctx, api.Config{
@@ -122,6 +127,7 @@ func (d *dev) run(ctx context.Context) error {
 	g.Add("bus", d.bus.Run)
 	g.Add("operations", operations(d.cfg.OpsAddr, d.telemetry, d.log))
 	d.sms.Add(g)
+	d.email.Add(g)
 	d.api.Add(g)
 	g.Add("tour", d.welcome)
 	return g.Run(ctx)
@@ -131,6 +137,9 @@ func (d *dev) close() error {
 	var err error
 	if d.api != nil {
 		err = d.api.Close()
+	}
+	if d.email != nil {
+		err = errors.Join(err, d.email.Close())
 	}
 	if d.sms != nil {
 		err = errors.Join(err, d.sms.Close())

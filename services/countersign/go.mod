@@ -5,12 +5,14 @@ go 1.26.0
 replace (
 	countersign.dev/pkg => ../../pkg
 	countersign.dev/services/api => ../api
+	countersign.dev/services/email => ../email
 	countersign.dev/services/sms => ../sms
 )
 
 require (
 	countersign.dev/pkg v0.0.0-00010101000000-000000000000
 	countersign.dev/services/api v0.0.0-00010101000000-000000000000
+	countersign.dev/services/email v0.0.0-00010101000000-000000000000
 	countersign.dev/services/sms v0.0.0-00010101000000-000000000000
 	github.com/alecthomas/kong v1.17.0
 	github.com/nats-io/nats-server/v2 v2.15.2
@@ -53,6 +55,7 @@ require (
 	github.com/segmentio/ksuid v1.0.4 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/twilio/twilio-go v1.31.0 // indirect
+	github.com/wneessen/go-mail v0.8.1 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect

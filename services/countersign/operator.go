@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"text/tabwriter"
+	"time"
 
 	"countersign.dev/pkg/conf"
 	"countersign.dev/pkg/seal"
@@ -94,6 +96,51 @@ func (c keyRevokeCommand) Run(ctx context.Context, p *process) error {
 		_, err := fmt.Fprintf(p.stdout, "Key %s revoked.\n", c.ClientID)
 		return err
 	})
+}
+
+type signingKeyCommand struct {
+	Rotate signingKeyRotateCommand `cmd:"" help:"Add the next key that signs tokens; the old one goes on verifying for 25 hours."`
+	List   signingKeyListCommand   `cmd:"" help:"List the keys that sign and verify tokens, newest first."`
+}
+
+type signingKeyRotateCommand struct {
+	After time.Duration `default:"2m" help:"When it begins to sign. Until then it is published, so that every replica and every client's cache knows it."`
+}
+
+func (c signingKeyRotateCommand) Run(ctx context.Context, p *process) error {
+	return p.operator(ctx, func(a *api.Admin) error {
+		key, err := a.RotateSigningKey(ctx, c.After)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.stdout, "Signing key %s added; it signs from %s on.\n", key.ID, instant(key.StartsAt))
+		return err
+	})
+}
+
+type signingKeyListCommand struct{}
+
+func (signingKeyListCommand) Run(ctx context.Context, p *process) error {
+	return p.operator(ctx, func(a *api.Admin) error {
+		keys, err := a.SigningKeys(ctx)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "KEY\tSTATE\tSIGNS FROM\tVERIFIES UNTIL")
+		for _, key := range keys {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.ID, key.State, instant(key.StartsAt), instant(key.LeavesAt))
+		}
+		return table.Flush()
+	})
+}
+
+// instant is a time for people; there may be none.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 type keygenCommand struct{}

@@ -16,6 +16,7 @@ import (
 	"countersign.dev/pkg/telemetry"
 	"countersign.dev/pkg/web"
 	"countersign.dev/services/api"
+	"countersign.dev/services/email"
 	"countersign.dev/services/sms"
 )
 
@@ -24,8 +25,8 @@ type check struct {
 	CheckConfig bool `help:"Check the configuration, print it without its secrets, and exit."`
 }
 
-// service is what runs in a process of its own.
-type service interface {
+// runner is a service that is open and can be run.
+type runner interface {
 	Add(g *run.Group)
 	Close() error
 }
@@ -33,33 +34,76 @@ type service interface {
 type apiCommand struct{ check }
 
 func (c apiCommand) Run(ctx context.Context, p *process) error {
-	own, err := conf.Load[standalone[api.Config]](p.environ, conf.Describe[sms.Config]())
-	if err != nil || c.CheckConfig {
-		return errors.Join(err, p.print(err == nil, own))
-	}
-	cfg := own.Config
-	log := logs.New(p.stderr, cfg.Log)
-	front, err := api.New(ctx, cfg, api.Parts{Log: log})
-	if err != nil {
-		return err
-	}
-	return p.alone(ctx, "api", front, &run.Group{Log: log, Notice: cfg.DrainNotice})
+	return alone(ctx, p, c.check, program[api.Config]{name: "api", known: others("api"),
+		open: func(cfg api.Config, log *slog.Logger) (runner, error) { return api.New(ctx, cfg, api.Parts{Log: log}) },
+		life: func(cfg api.Config) life { return life{cfg.Log, cfg.DrainNotice} },
+	})
 }
 
 type smsCommand struct{ check }
 
 func (c smsCommand) Run(ctx context.Context, p *process) error {
-	own, err := conf.Load[standalone[sms.Config]](p.environ, conf.Describe[api.Config]())
+	return alone(ctx, p, c.check, program[sms.Config]{name: "sms", known: others("sms"),
+		open: func(cfg sms.Config, log *slog.Logger) (runner, error) { return sms.New(ctx, cfg, sms.Parts{Log: log}) },
+		life: func(cfg sms.Config) life { return life{cfg.Log, cfg.DrainNotice} },
+	})
+}
+
+type emailCommand struct{ check }
+
+func (c emailCommand) Run(ctx context.Context, p *process) error {
+	return alone(ctx, p, c.check, program[email.Config]{name: "email", known: others("email"),
+		open: func(cfg email.Config, log *slog.Logger) (runner, error) {
+			return email.New(ctx, cfg, email.Parts{Log: log})
+		},
+		life: func(cfg email.Config) life { return life{cfg.Log, cfg.DrainNotice} },
+	})
+}
+
+// others are the variables of the services beside this one, which often share
+// an environment with it.
+func others(name string) []conf.Key {
+	var keys []conf.Key
+	for service, own := range map[string][]conf.Key{
+		"api": conf.Describe[api.Config](), "sms": conf.Describe[sms.Config](), "email": conf.Describe[email.Config](),
+	} {
+		if service != name {
+			keys = append(keys, own...)
+		}
+	}
+	return keys
+}
+
+// program is a service in a process of its own.
+type program[C serviceConfig] struct {
+	name  string
+	known []conf.Key // variables that are no mistake though it does not read them
+	open  func(cfg C, log *slog.Logger) (runner, error)
+	life  func(cfg C) life
+}
+
+// life is what every service's configuration says about its process.
+type life struct {
+	log    logs.Config
+	notice time.Duration
+}
+
+// alone runs one service in this process until it is told to stop.
+func alone[C serviceConfig](ctx context.Context, p *process, c check, of program[C]) error {
+	own, err := conf.Load[standalone[C]](p.environ, of.known)
 	if err != nil || c.CheckConfig {
 		return errors.Join(err, p.print(err == nil, own))
 	}
-	cfg := own.Config
-	log := logs.New(p.stderr, cfg.Log)
-	worker, err := sms.New(ctx, cfg, sms.Parts{Log: log})
+	its := of.life(own.Config)
+	log := logs.New(p.stderr, its.log)
+	s, err := of.open(own.Config, log)
 	if err != nil {
 		return err
 	}
-	return p.alone(ctx, "sms", worker, &run.Group{Log: log, Notice: cfg.DrainNotice})
+	g := &run.Group{Log: log, Notice: its.notice}
+	s.Add(g)
+	log.InfoContext(ctx, "up", "service", of.name, "version", api.Version)
+	return errors.Join(g.Run(ctx), s.Close())
 }
 
 // standalone is the configuration of a service in a process of its own, which
@@ -76,13 +120,6 @@ func (s standalone[C]) Validate() error {
 	return errors.Join(s.Config.Validate(), s.Config.Standalone())
 }
 
-// alone runs one service in this process until it is told to stop.
-func (p *process) alone(ctx context.Context, name string, s service, g *run.Group) error {
-	s.Add(g)
-	g.Log.InfoContext(ctx, "up", "service", name, "version", api.Version)
-	return errors.Join(g.Run(ctx), s.Close())
-}
-
 // print answers --check-config.
 func (p *process) print(ok bool, cfg any) error {
 	if !ok {
@@ -94,14 +131,17 @@ func (p *process) print(ok bool, cfg any) error {
 // serveConfig is the configuration of all services in one process. Variables
 // that two of them name mean the same.
 type serveConfig struct {
-	API api.Config
-	SMS sms.Config
+	API   api.Config
+	SMS   sms.Config
+	Email email.Config
 	// DataDir is where the embedded NATS server keeps its store.
 	DataDir string `env:"DATA_DIR" envDefault:"data" doc:"folder of the embedded NATS server, which runs when COUNTERSIGN_NATS_URL is empty"`
 }
 
 // Validate names every mistake that the types do not show.
-func (c serveConfig) Validate() error { return errors.Join(c.API.Validate(), c.SMS.Validate()) }
+func (c serveConfig) Validate() error {
+	return errors.Join(c.API.Validate(), c.SMS.Validate(), c.Email.Validate())
+}
 
 type serveCommand struct{ check }
 
@@ -161,23 +201,37 @@ func (s *shared) open(cfg serveConfig) error {
 	return nil
 }
 
-func (s *shared) serve(ctx context.Context, cfg serveConfig) error {
-	worker, err := sms.New(ctx, cfg.SMS, sms.Parts{Ephemeral: s.short, Bus: s.bus, Telemetry: s.telemetry, Log: s.log})
+func (s *shared) serve(ctx context.Context, cfg serveConfig) (err error) {
+	var services []runner // from the ground up
+	defer func() {
+		for _, opened := range slices.Backward(services) {
+			err = errors.Join(err, opened.Close())
+		}
+	}()
+	texts, err := sms.New(ctx, cfg.SMS, sms.Parts{Ephemeral: s.short, Bus: s.bus, Telemetry: s.telemetry, Log: s.log})
 	if err != nil {
 		return err
 	}
+	services = append(services, texts)
+	mails, err := email.New(ctx, cfg.Email, email.Parts{Ephemeral: s.short, Bus: s.bus, Telemetry: s.telemetry, Log: s.log})
+	if err != nil {
+		return err
+	}
+	services = append(services, mails)
 	front, err := api.New(ctx, cfg.API, api.Parts{Ephemeral: s.short, Bus: s.bus, Telemetry: s.telemetry, Log: s.log})
 	if err != nil {
-		return errors.Join(err, worker.Close())
+		return err
 	}
+	services = append(services, front)
 	g := &run.Group{Log: s.log, Notice: cfg.API.DrainNotice}
 	g.OnStopping(s.telemetry.SetDraining)
 	g.Add("bus", s.bus.Run)
 	g.Add("operations", operations(cfg.API.OpsAddr, s.telemetry, s.log))
-	worker.Add(g)
-	front.Add(g)
+	for _, opened := range services {
+		opened.Add(g)
+	}
 	s.log.InfoContext(ctx, "countersign is up", "addr", front.Addr(), "version", api.Version)
-	return errors.Join(g.Run(ctx), front.Close(), worker.Close())
+	return g.Run(ctx)
 }
 
 func (s *shared) close() {

@@ -19,8 +19,8 @@ const (
 	demoPhone   = "+4915112345678"
 )
 
-// tour plays one SMS challenge through, as an app would over HTTP, and prints
-// each step with the curl line that does it.
+// tour plays an SMS challenge and the life of a password through, as an app
+// would over HTTP, and prints each step with the curl line that does it.
 type tour struct {
 	*client
 	key  demoKey
@@ -36,8 +36,8 @@ func (t *tour) say(format string, args ...any) {
 	}
 }
 
-// play makes the demo organization and user and goes the five steps. It fills
-// org and user.
+// play makes the demo organization and user and goes all steps. It fills org
+// and user.
 func (t *tour) play(ctx context.Context) error {
 	t.say("\n1. The app gets an access token for its API key")
 	if err := t.signIn(ctx); err != nil {
@@ -78,7 +78,10 @@ func (t *tour) play(ctx context.Context) error {
 	if err := t.prove(ctx, http.MethodPost, challenge+"validation/"+t.user, code); err != nil {
 		return err
 	}
-	return t.again(ctx, challenge+"validation/"+t.user, code, started.text("request_id"))
+	if err := t.again(ctx, challenge+"validation/"+t.user, code, started.text("request_id")); err != nil {
+		return err
+	}
+	return t.passwords(ctx)
 }
 
 func (t *tour) signIn(ctx context.Context) error {
@@ -114,9 +117,22 @@ const inboxPatience = 10 * time.Second
 
 var sentCode = regexp.MustCompile(`#([0-9]{6})$`)
 
-// receive waits for the message of a request in the sandbox inbox and returns
-// its code.
+// receive returns the code in the message of a request.
 func (t *tour) receive(ctx context.Context, requestID string) (string, error) {
+	text, err := t.message(ctx, requestID)
+	if err != nil {
+		return "", err
+	}
+	match := sentCode.FindStringSubmatch(text)
+	if match == nil {
+		return "", errors.New("the message holds no code")
+	}
+	return match[1], nil
+}
+
+// message waits for the message of a request in the sandbox inbox and returns
+// its text.
+func (t *tour) message(ctx context.Context, requestID string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, inboxPatience)
 	defer cancel()
 	quiet := *t.client
@@ -129,11 +145,7 @@ func (t *tour) receive(ctx context.Context, requestID string) (string, error) {
 		}
 		if text := firstText(got); text != "" {
 			t.say("   -> the inbox shows:\n%s", indent(text))
-			match := sentCode.FindStringSubmatch(text)
-			if match == nil {
-				return "", errors.New("the message holds no code")
-			}
-			return match[1], nil
+			return text, nil
 		}
 		quiet.out = io.Discard // the line is shown once, not at every look
 		select {

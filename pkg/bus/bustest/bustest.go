@@ -59,7 +59,7 @@ func (n *NATS) Start() {
 		NoLog:             true,
 		JetStream:         true,
 		StoreDir:          n.store,
-		JetStreamMaxStore: 256 << 20,
+		JetStreamMaxStore: 1 << 30,
 	})
 	if err != nil {
 		n.tb.Fatalf("new nats server: %v", err)

@@ -19,12 +19,14 @@ func TestComposeDelivers(t *testing.T) {
 	s.redis()
 	s.postgres()
 	s.open("fake-twilio:9911", "0.0.0.0:9911")
+	s.open("fake-smtp:1587", "0.0.0.0:1587")
+	s.open("0.0.0.0:9912")
 	s.open("api:8443", "0.0.0.0:8443")
-	fake := s.start("fake-twilio")
-	fake.Await("fake Twilio for account")
+	s.start("fake-twilio").Await("fake Twilio for account")
+	s.start("fake-smtp").Await("fake mail server on")
 	stage.Must(t, s.env("migrate"), "countersign", s.args("migrate")...)
 
-	for _, name := range []string{"api", "sms", "sms"} {
+	for _, name := range []string{"api", "sms", "sms", "email"} {
 		s.open("0.0.0.0:9090") // each container has one of its own
 		p := s.start(name)
 		ops := "http://127.0.0.1:" + s.ports["0.0.0.0:9090"]

@@ -88,7 +88,7 @@ func TestImagesHoldOneProgram(t *testing.T) {
 func TestDockerfileBuilds(t *testing.T) {
 	t.Parallel()
 	steps, _ := dockerfile(t)
-	for _, program := range []string{"countersign", "fake-twilio"} {
+	for _, program := range []string{"countersign", "fake-twilio", "fake-smtp"} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			source, out := t.TempDir(), t.TempDir()
@@ -118,8 +118,8 @@ func TestDockerfileBuilds(t *testing.T) {
 				}
 			}
 			argument, want := "version", "countersign 1.2.3-test"
-			if program == "fake-twilio" {
-				argument, want = "-h", "FAKE_TWILIO_ADDR"
+			if strings.HasPrefix(program, "fake-") {
+				argument, want = "-h", strings.ReplaceAll(strings.ToUpper(program), "-", "_")+"_ADDR"
 			}
 			text, _ := exec.CommandContext(t.Context(), filepath.Join(out, program), argument).CombinedOutput()
 			if !strings.Contains(string(text), want) {

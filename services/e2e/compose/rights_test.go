@@ -6,18 +6,24 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"countersign.dev/pkg/bus"
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/fault"
 	"countersign.dev/services/e2e/stage"
 )
 
@@ -27,7 +33,13 @@ var forbiddenOnNATS = map[string][]struct{ what, publish, subscribe string }{
 	"api": {
 		{what: "report a result", publish: "countersign.v1.delivery.delivered"},
 		{what: "park for a worker", publish: "countersign.v1.dead.sms"},
-		{what: "publish elsewhere", publish: "countersign.v1.event.user.created.default.org"},
+		{what: "publish elsewhere", publish: "countersign.v2.event.user.created.default.org"},
+		{what: "park a mail", publish: "countersign.v1.dead.email"},
+		{what: "take a link", publish: "$JS.API.CONSUMER.MSG.NEXT.MESSAGES.email-link-default"},
+		{what: "consume mails", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.spy"},
+		{what: "read a waiting mail", publish: "$JS.API.STREAM.MSG.GET.MESSAGES"},
+		{what: "take back what it told the world", publish: "$JS.API.STREAM.PURGE.EVENTS"},
+		{what: "consume events", publish: "$JS.API.CONSUMER.CREATE.EVENTS.spy"},
 		{what: "delete a stream", publish: "$JS.API.STREAM.DELETE.CHALLENGES"},
 		{what: "purge a stream", publish: "$JS.API.STREAM.PURGE.CHALLENGES"},
 		{what: "change a stream", publish: "$JS.API.STREAM.UPDATE.CHALLENGES"},
@@ -45,6 +57,11 @@ var forbiddenOnNATS = map[string][]struct{ what, publish, subscribe string }{
 	},
 	"sms": {
 		{what: "ask for a code", publish: "countersign.v1.challenge.requested.sms.default.org"},
+		{what: "ask for a mail", publish: "countersign.v1.notice.requested.sms.default.org"},
+		{what: "tell the world", publish: "countersign.v1.event.user.created.default.org"},
+		{what: "take a mail", publish: "$JS.API.CONSUMER.MSG.NEXT.MESSAGES.email-link-default"},
+		{what: "consume links", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.email-link-default"},
+		{what: "read events", publish: "$JS.API.CONSUMER.CREATE.EVENTS.sms"},
 		{what: "park for the api", publish: "countersign.v1.dead.delivery"},
 		{what: "delete a stream", publish: "$JS.API.STREAM.DELETE.DELIVERIES"},
 		{what: "purge a stream", publish: "$JS.API.STREAM.PURGE.CHALLENGES"},
@@ -60,8 +77,39 @@ var forbiddenOnNATS = map[string][]struct{ what, publish, subscribe string }{
 		{what: "listen to the bus", subscribe: ">"},
 		{what: "look at the server", publish: "$SYS.REQ.SERVER.PING"},
 	},
+	"email": {
+		{what: "ask for a code", publish: "countersign.v1.challenge.requested.email.default.org"},
+		{what: "ask for a link", publish: "countersign.v1.password.requested.email.default.org"},
+		{what: "ask for a notice", publish: "countersign.v1.notice.requested.email.default.org"},
+		{what: "tell the world", publish: "countersign.v1.event.password.changed.default.org"},
+		{what: "park for the api", publish: "countersign.v1.dead.delivery"},
+		{what: "park for the other worker", publish: "countersign.v1.dead.sms"},
+		{what: "delete a stream", publish: "$JS.API.STREAM.DELETE.MESSAGES"},
+		{what: "purge a stream", publish: "$JS.API.STREAM.PURGE.MESSAGES"},
+		{what: "change a stream", publish: "$JS.API.STREAM.UPDATE.MESSAGES"},
+		{what: "delete a message", publish: "$JS.API.STREAM.MSG.DELETE.MESSAGES"},
+		{what: "read a waiting mail", publish: "$JS.API.STREAM.MSG.GET.MESSAGES"},
+		{what: "read a dead letter", publish: "$JS.API.STREAM.MSG.GET.DEAD"},
+		{what: "read events", publish: "$JS.API.CONSUMER.CREATE.EVENTS.email"},
+		{what: "take the other worker's message", publish: "$JS.API.CONSUMER.MSG.NEXT.CHALLENGES.sms-code-default"},
+		{what: "consume the other worker's codes", publish: "$JS.API.CONSUMER.CREATE.CHALLENGES.email-code-default.countersign.v1.challenge.requested.sms.default.*"},
+		{what: "consume all mails", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.spy"},
+		{what: "consume links as notices", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.email-notice-default.countersign.v1.password.requested.email.default.*"},
+		{what: "take the relay's message", publish: "$JS.API.CONSUMER.MSG.NEXT.DELIVERIES.relay"},
+		{what: "delete a consumer", publish: "$JS.API.CONSUMER.DELETE.MESSAGES.email-link-default"},
+		{what: "list streams", publish: "$JS.API.STREAM.NAMES"},
+		{what: "hear the api's answers", subscribe: "_INBOX.api.>"},
+		{what: "hear the other worker's answers", subscribe: "_INBOX.sms.>"},
+		{what: "listen to the bus", subscribe: "countersign.v1.>"},
+	},
 	"operator": {
 		{what: "ask for a code", publish: "countersign.v1.challenge.requested.sms.default.org"},
+		{what: "ask for a link", publish: "countersign.v1.password.requested.email.default.org"},
+		{what: "tell the world", publish: "countersign.v1.event.password.changed.default.org"},
+		{what: "delete an event", publish: "$JS.API.STREAM.MSG.DELETE.EVENTS"},
+		{what: "purge the events", publish: "$JS.API.STREAM.PURGE.EVENTS"},
+		{what: "read a waiting mail", publish: "$JS.API.STREAM.MSG.GET.MESSAGES"},
+		{what: "consume mails", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.spy"},
 		{what: "park", publish: "countersign.v1.dead.sms"},
 		{what: "delete a stream", publish: "$JS.API.STREAM.DELETE.DEAD"},
 		{what: "purge the dead letters", publish: "$JS.API.STREAM.PURGE.DEAD"},
@@ -105,6 +153,7 @@ func TestRightsOnNATS(t *testing.T) {
 		}
 	}
 	s.operatorReadsDeadLetters()
+	s.eachGoesItsWay()
 	trusting := nats.Secure(&tls.Config{RootCAs: s.ca})
 	for name, c := range map[string]struct {
 		url     string
@@ -149,14 +198,105 @@ func (s *stack) operatorReadsDeadLetters() {
 	}
 }
 
+// eachGoesItsWay makes the calls of pkg/bus with the accounts that make them,
+// each over a bus of its own.
+func (s *stack) eachGoesItsWay() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	api, email, operator := s.connect("api"), s.connect("email"), s.connect("operator")
+	defer api.Close()
+	defer email.Close()
+	defer operator.Close()
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	buses := map[string]*bus.Bus{}
+	for _, name := range []string{"api", "email"} {
+		b, err := bus.Connect(bus.Config{URL: s.address(name), CAFile: s.here("/certs/ca.pem"), Name: name, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil))})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(b.Close)
+		running.Go(func() { _ = b.Run(ctx) })
+		buses[name] = b
+	}
+	handled := make(chan string, 10)
+	for _, env := range []string{event.EnvDefault, event.EnvSandbox} {
+		for _, class := range []string{bus.ClassCode, bus.ClassLink, bus.ClassNotice} {
+			running.Go(func() {
+				_ = buses["email"].Serve(ctx, bus.Work{Channel: event.ChannelEmail, Class: class, Env: env, Handle: func(ctx context.Context, r event.Requested, _ bus.Try) error {
+					handled <- r.DeliveryID
+					if class == bus.ClassNotice {
+						return fault.Permanent(errors.New("parked"))
+					}
+					return nil
+				}})
+			})
+		}
+	}
+	wanted := map[string]bool{}
+	for _, env := range []string{event.EnvDefault, event.EnvSandbox} {
+		for _, kind := range []event.Kind{event.KindChallenge, event.KindPassword, event.KindMagicLink, event.KindNotice} {
+			r := event.Requested{
+				Kind: kind, DeliveryID: string(kind) + "-" + env, N: 1, RequestID: "r", Channel: event.ChannelEmail, Env: env, OrgID: "org", Sealed: []byte("x"),
+				CreatedAt: time.Now().UnixMilli(), ExpiresAt: time.Now().Add(time.Hour).UnixMilli(),
+			}
+			wanted[r.DeliveryID] = true
+			for buses["api"].Request(ctx, r) != nil && ctx.Err() == nil {
+				continue // its streams are being made
+			}
+		}
+	}
+	for len(wanted) > 0 {
+		select {
+		case got := <-handled:
+			delete(wanted, got)
+		case <-ctx.Done():
+			s.t.Fatalf("the worker did not get %v", wanted)
+		}
+	}
+	for parked := ""; !strings.Contains(parked, `"messages":3`); { // the two notices, beside what is there
+		info, err := operator.RequestWithContext(ctx, "$JS.API.STREAM.INFO.DEAD", nil)
+		if err != nil {
+			s.t.Fatalf("the notices were not parked: %v; %s", err, parked)
+		}
+		parked = string(info.Data)
+	}
+	p := event.Public{ID: "event_1", Type: event.TypePasswordChanged, Env: event.EnvDefault, OrgID: "org", At: 1}
+	if err := buses["api"].Announce(ctx, p); err != nil {
+		s.t.Fatal(err)
+	}
+	s.operatorReadsEvents(ctx, operator, p)
+}
+
+// operatorReadsEvents goes the way of docs/events.md, twice.
+func (s *stack) operatorReadsEvents(ctx context.Context, operator *nats.Conn, want event.Public) {
+	s.t.Helper()
+	js, err := jetstream.New(operator)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for range 2 {
+		consumer, err := js.CreateConsumer(ctx, bus.StreamEvents, jetstream.ConsumerConfig{
+			Durable: "mine", DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubject: "countersign.v1.event.*.*.default.org",
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		msg, err := consumer.Next(jetstream.FetchMaxWait(30 * time.Second))
+		if err != nil || msg.Subject() != want.Subject() {
+			s.t.Fatalf("the operator read %v, %v", msg, err)
+		}
+		if err := errors.Join(msg.DoubleAck(ctx), js.DeleteConsumer(ctx, bus.StreamEvents, "mine")); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 // connect is a client with a service's own URL, or the operator's.
 func (s *stack) connect(name string) *nats.Conn {
 	s.t.Helper()
-	address := s.here(s.file.Services[name].env(s.t, s.secrets)["COUNTERSIGN_NATS_URL"])
-	if name == "operator" {
-		address = s.here("tls://operator:" + s.secrets["NATS_OPERATOR_PASSWORD"] + "@nats:4222")
-	}
-	nc, err := nats.Connect(address, nats.RootCAs(s.here("/certs/ca.pem")), nats.CustomInboxPrefix("_INBOX."+name),
+	nc, err := nats.Connect(s.address(name), nats.RootCAs(s.here("/certs/ca.pem")), nats.CustomInboxPrefix("_INBOX."+name),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		s.t.Fatal(err)
@@ -164,8 +304,26 @@ func (s *stack) connect(name string) *nats.Conn {
 	return nc
 }
 
-// The worker sees claims and no codes, and neither service can look around or
-// empty the store.
+// address of the bus, with a name and its password.
+func (s *stack) address(name string) string {
+	s.t.Helper()
+	if name == "operator" {
+		return s.here("tls://operator:" + s.secrets["NATS_OPERATOR_PASSWORD"] + "@nats:4222")
+	}
+	return s.here(s.file.Services[name].env(s.t, s.secrets)["COUNTERSIGN_NATS_URL"])
+}
+
+// claimsAlone is what a worker must not be able to do.
+var claimsAlone = [][]any{
+	{"get", "countersign:code:{o|default|u}:login"}, {"hmget", "countersign:code:{o|default|u}:login", "digest"},
+	{"del", "countersign:rate:{tokens|x}"}, {"set", "countersign:rate:{tokens|x}", "0"}, {"keys", "*"}, {"scan", "0"},
+	{"flushall"}, {"config", "set", "maxmemory", "1"}, {"acl", "list"}, {"shutdown"},
+	{"eval", "return redis.call('HMGET', KEYS[1], 'digest')", 1, "countersign:code:{o|default|u}:login"},
+	{"eval", "return redis.call('HMGET', KEYS[1], 'digest')", 1, "countersign:claim:{x}"},
+}
+
+// The workers see claims and no codes, and no service can look around or empty
+// the store.
 //
 // Covers R-046 (Redis: rights and TLS).
 func TestRightsOnRedis(t *testing.T) {
@@ -179,13 +337,8 @@ func TestRightsOnRedis(t *testing.T) {
 			{"replicaof", "no", "one"}, {"monitor"}, {"script", "flush"}, {"client", "list"}, {"save"},
 			{"eval", "return redis.call('GET', KEYS[1])", 1, "other:key"}, {"eval", "return redis.call('KEYS', '*')", 0},
 		},
-		"sms": {
-			{"get", "countersign:code:{o|default|u}:login"}, {"hmget", "countersign:code:{o|default|u}:login", "digest"},
-			{"del", "countersign:rate:{tokens|x}"}, {"set", "countersign:rate:{tokens|x}", "0"}, {"keys", "*"}, {"scan", "0"},
-			{"flushall"}, {"config", "set", "maxmemory", "1"}, {"acl", "list"}, {"shutdown"},
-			{"eval", "return redis.call('HMGET', KEYS[1], 'digest')", 1, "countersign:code:{o|default|u}:login"},
-			{"eval", "return redis.call('HMGET', KEYS[1], 'digest')", 1, "countersign:claim:{x}"},
-		},
+		"sms":   claimsAlone,
+		"email": claimsAlone,
 	} {
 		client := s.redisClient(name)
 		if err := client.Set(t.Context(), "countersign:claim:{x}", "1", time.Minute).Err(); err != nil {
@@ -249,8 +402,10 @@ func TestRedisUsersMayWhatTheStoreDoes(t *testing.T) {
 		}
 	}
 	for _, command := range []string{"get", "set", "del", "eval", "evalsha", "ping"} {
-		if !slices.Contains(users["sms"], "+"+command) {
-			t.Errorf("claims need %s, which the user sms may not", command)
+		for _, worker := range []string{"sms", "email"} {
+			if !slices.Contains(users[worker], "+"+command) {
+				t.Errorf("claims need %s, which the user %s may not", command, worker)
+			}
 		}
 	}
 }

@@ -102,6 +102,10 @@ func (s *stack) env(name string) []string {
 	for variable, value := range env {
 		env[variable] = s.here(value)
 	}
+	// The one place that is not an address of one piece.
+	if port, ok := s.ports[env["COUNTERSIGN_SMTP_HOST"]+":"+env["COUNTERSIGN_SMTP_PORT"]]; ok {
+		env["COUNTERSIGN_SMTP_HOST"], env["COUNTERSIGN_SMTP_PORT"] = "localhost", port
+	}
 	return environment(env)
 }
 

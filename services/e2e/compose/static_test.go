@@ -92,8 +92,10 @@ func TestContainersAreClosed(t *testing.T) {
 			}
 		}
 	}
-	if sms := f.Services["sms"]; len(sms.Ports) != 0 {
-		t.Errorf("sms cannot be scaled with ports of its own: %v", sms.Ports)
+	for _, worker := range []string{"sms", "email"} {
+		if ports := f.Services[worker].Ports; len(ports) != 0 {
+			t.Errorf("%s cannot be scaled with ports of its own: %v", worker, ports)
+		}
 	}
 }
 
@@ -103,7 +105,7 @@ func TestConnectionsLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	f, secrets := parse(t), newSecrets(t)
 	listening := map[string]string{"postgres": "5432"} // the image's default
-	for name, of := range map[string]string{"api": "COUNTERSIGN_ADDR", "fake-twilio": "FAKE_TWILIO_ADDR"} {
+	for name, of := range map[string]string{"api": "COUNTERSIGN_ADDR", "fake-twilio": "FAKE_TWILIO_ADDR", "fake-smtp": "FAKE_SMTP_ADDR"} {
 		_, listening[name], _ = strings.Cut(f.Services[name].env(t, secrets)[of], ":")
 	}
 	for name, path := range map[string]string{"nats": "deployments/nats/nats.conf", "redis": "deployments/redis/redis.conf"} {
@@ -139,7 +141,11 @@ func TestConnectionsLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
-	if found < 8 {
+	mails := f.Services["email"].env(t, secrets)
+	if host := mails["COUNTERSIGN_SMTP_HOST"]; listening[host] != mails["COUNTERSIGN_SMTP_PORT"] || !slices.Contains(certificates, host) {
+		t.Errorf("mails go to %s:%s, where nobody listens with a certificate", host, mails["COUNTERSIGN_SMTP_PORT"])
+	}
+	if found < 10 {
 		t.Errorf("%d connections were found", found)
 	}
 }
@@ -151,11 +157,11 @@ func TestCommandsAndVariablesAreKnown(t *testing.T) {
 	f, secrets := parse(t), newSecrets(t)
 	for name, s := range f.ours() {
 		env := s.env(t, secrets)
-		if s.program() == "fake-twilio" {
-			usage := stage.Run(t, stage.Env(), "fake-twilio", "-h")
+		if strings.HasPrefix(s.program(), "fake-") {
+			usage := stage.Run(t, stage.Env(), s.program(), "-h")
 			for variable := range env {
 				if variable != "SSL_CERT_FILE" && !strings.Contains(usage.Stdout+usage.Stderr, "($"+variable+")") {
-					t.Errorf("fake-twilio does not know %s", variable)
+					t.Errorf("%s does not know %s", s.program(), variable)
 				}
 			}
 			continue
@@ -163,7 +169,7 @@ func TestCommandsAndVariablesAreKnown(t *testing.T) {
 		if r := stage.Run(t, stage.Env(), "countersign", s.Command[0], "--help"); r.Code != 0 {
 			t.Errorf("%s: there is no command %s: %s", name, s.Command[0], r.Stderr)
 		}
-		if name != "api" && name != "sms" {
+		if name != "api" && name != "sms" && name != "email" {
 			continue
 		}
 		r := stage.Run(t, environment(env), "countersign", s.Command[0], "--check-config")
@@ -217,7 +223,7 @@ func TestSecretsHaveNoDefault(t *testing.T) {
 			t.Errorf("secrets.env.example does not list %s", name)
 		}
 	}
-	for _, path := range []string{"api.env", "sms.env", "fake-twilio.env"} {
+	for _, path := range []string{"api.env", "sms.env", "email.env", "fake-twilio.env", "fake-smtp.env"} {
 		for name, value := range settings(t, read(t, "deployments/config/"+path)) {
 			if regexp.MustCompile(`PASSWORD|SECRET|TOKEN|_KEYS?$`).MatchString(name) && !strings.HasPrefix(value, "/certs/") {
 				t.Errorf("%s holds %s", path, name)

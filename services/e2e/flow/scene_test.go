@@ -66,6 +66,7 @@ func (s *scene) configure(own []string) {
 		"COUNTERSIGN_ADDR="+addr, "COUNTERSIGN_OPS_ADDR="+ops, "COUNTERSIGN_BASE_URL="+s.base,
 		"COUNTERSIGN_SMS_PROVIDER=twilio", "COUNTERSIGN_TWILIO_BASE_URL="+s.twilio.URL, "COUNTERSIGN_TWILIO_FROM=+15005550006",
 		"COUNTERSIGN_TWILIO_ACCOUNT_SID="+twilio.AccountSID, "COUNTERSIGN_TWILIO_AUTH_TOKEN="+twilio.AuthToken,
+		"COUNTERSIGN_EMAIL_PROVIDER=none",
 	)
 	for name, value := range stage.Values(stage.Must(s.t, stage.Env(), "countersign", "keygen")) {
 		s.env = append(s.env, name+"="+value)

@@ -31,9 +31,14 @@ func good() map[string]map[string]string {
 	maps.Copy(sms, map[string]string{
 		"SMS_PROVIDER": "twilio", "TWILIO_ACCOUNT_SID": "AC" + strings.Repeat("0", 32), "TWILIO_FROM": "+15005550006",
 	})
+	email := maps.Clone(both)
+	maps.Copy(email, map[string]string{
+		"EMAIL_PROVIDER": "smtp", "SMTP_HOST": "smtp.example", "SMTP_FROM": "no-reply@example.com", "SMTP_USER": "relay", "SMTP_PASSWORD": secretText,
+	})
 	serve := maps.Clone(api)
 	maps.Copy(serve, sms)
-	return map[string]map[string]string{"api": api, "sms": sms, "serve": serve}
+	maps.Copy(serve, email)
+	return map[string]map[string]string{"api": api, "sms": sms, "email": email, "serve": serve}
 }
 
 // bad are the values that a setting must not have. A service that does not
@@ -63,6 +68,14 @@ var bad = map[string][]string{
 	"TWILIO_FROM":                  {"", "+0151123", "A name that is too long"},
 	"TWILIO_BASE_URL":              {"http://twilio.example", "twilio.example", "https://u:" + secretText + "@twilio.example"},
 	"TWILIO_MESSAGING_SERVICE_SID": {"MG123"},
+	"EMAIL_PROVIDER":               {"", "inbox", "sendgrid"},
+	"SMTP_HOST":                    {"", "https://smtp.example", "smtp.example:587"},
+	"SMTP_PORT":                    {"-1", "65536", "smtps"},
+	"SMTP_TLS":                     {"none", "false"},
+	"SMTP_FROM":                    {"", "nobody", "a@example.com, b@example.com"},
+	"SMTP_PASSWORD":                {""},
+	"SMTP_CONNECTIONS":             {"65", "-1"},
+	"SMTP_RATE":                    {"-1"},
 	"TRUSTED_PROXIES":              {"10.0.0.1", "10.0.0.0/8,x"},
 	"LOG_LEVEL":                    {"loud"},
 	"LOG_FORMAT":                   {"xml"},
@@ -84,6 +97,8 @@ var only = map[string]string{
 	"SMS_CODE_LIFE": "api", "SMS_CODE_TRIES": "api", "SMS_PER_SOURCE": "api", "SMS_PER_BLOCK": "api", "SMS_PER_PREFIX": "api", "TRUSTED_PROXIES": "api", "TLS_CERT_FILE": "api",
 	"SMS_PROVIDER": "sms", "SMS_WORKERS": "sms", "TWILIO_ACCOUNT_SID": "sms", "TWILIO_FROM": "sms", "TWILIO_BASE_URL": "sms",
 	"TWILIO_MESSAGING_SERVICE_SID": "sms",
+	"EMAIL_PROVIDER":               "email", "SMTP_HOST": "email", "SMTP_PORT": "email", "SMTP_TLS": "email", "SMTP_FROM": "email",
+	"SMTP_PASSWORD": "email", "SMTP_CONNECTIONS": "email", "SMTP_RATE": "email",
 }
 
 // tellsOf says which setting is missing where it is not the one that is wrong.
@@ -102,7 +117,7 @@ func TestStrongStart(t *testing.T) {
 	}
 	var attempts []attempt
 	for _, name := range slices.Sorted(maps.Keys(bad)) {
-		for _, service := range []string{"api", "sms", "serve"} {
+		for _, service := range []string{"api", "sms", "email", "serve"} {
 			if owner := only[name]; owner != "" && owner != service && service != "serve" {
 				continue
 			}
@@ -112,6 +127,9 @@ func TestStrongStart(t *testing.T) {
 				}
 				if service == "sms" && name == "BASE_URL" && value != "http://login.example.com" && value != "ftp://login.example.com" {
 					continue // the worker hands it to the provider as it is
+				}
+				if service == "email" && name == "BASE_URL" {
+					continue // it is in the mails already
 				}
 				attempts = append(attempts, attempt{service, name, value})
 			}
@@ -171,10 +189,11 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	for service, names := range map[string][]string{
 		"api":   {"BASE_URL", "DATABASE_URL", "SEAL_KEYS", "DELIVERY_KEYS", "INDEX_KEY", "REDIS_URL", "NATS_URL", "GUESSES", "LOG_LEVEL", "UNHEARD_OF"},
 		"sms":   {"REDIS_URL", "NATS_URL", "DELIVERY_KEYS", "SMS_PROVIDER", "LOG_LEVEL", "UNHEARD_OF"},
-		"serve": {"BASE_URL", "DATABASE_URL", "SEAL_KEYS", "DELIVERY_KEYS", "INDEX_KEY", "SMS_PROVIDER", "GUESSES", "LOG_LEVEL", "UNHEARD_OF"},
+		"email": {"REDIS_URL", "NATS_URL", "DELIVERY_KEYS", "EMAIL_PROVIDER", "LOG_LEVEL", "UNHEARD_OF"},
+		"serve": {"BASE_URL", "DATABASE_URL", "SEAL_KEYS", "DELIVERY_KEYS", "INDEX_KEY", "SMS_PROVIDER", "EMAIL_PROVIDER", "GUESSES", "LOG_LEVEL", "UNHEARD_OF"},
 	} {
 		settings := map[string]string{"LOG_LEVEL": "loud", "UNHEARD_OF": "x"}
-		if service != "sms" {
+		if service == "api" || service == "serve" {
 			settings["GUESSES"] = "0"
 		}
 		r := stage.Run(t, environment(settings), "countersign", service)

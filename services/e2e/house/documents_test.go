@@ -54,6 +54,7 @@ var statuses = map[string]int{
 	"TooLarge":     web.Status(fault.TooLarge),
 	"Unsupported":  web.Status(fault.Unsupported),
 	"Method":       web.Status(fault.Method),
+	"Misdirected":  web.Status(fault.Misdirected),
 	"Limited":      web.Status(fault.Limited),
 	"Unavailable":  web.Status(fault.Unavailable),
 }

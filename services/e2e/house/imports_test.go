@@ -201,7 +201,7 @@ func TestTheImportTableRefuses(t *testing.T) {
 		"an edge that knows the store":             {from: "services/api/internal/httpapi", imports: []string{ours + "services/api/internal/sqlstore"}},
 		"an edge that knows another edge":          {from: "services/api/internal/httpapi", imports: []string{ours + "services/api/internal/oidc"}},
 		"the contract that knows anything":         {from: "pkg/event", imports: []string{ours + "pkg/fault"}},
-		"a worker that knows a provider":           {from: "services/sms/internal/worker", imports: []string{ours + "services/sms/internal/provider/twilio"}},
+		"a worker that knows a provider":           {from: "pkg/courier", imports: []string{ours + "services/sms/internal/provider/twilio"}},
 		"a service that knows another":             {from: "services/sms", imports: []string{ours + "services/api"}},
 		"pkg that knows a service":                 {from: "pkg/web", imports: []string{ours + "services/api"}},
 		"a library that is not in the row":         {from: "pkg/secret", imports: []string{"github.com/google/uuid"}},

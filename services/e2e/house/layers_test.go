@@ -16,6 +16,7 @@ var outside = []string{"net/http", "database/sql", "os"}
 var testHelpers = map[string]string{
 	"pkg/rig":                     "real Redis and Postgres as child processes",
 	"pkg/bus/bustest":             "a real NATS server inside the test",
+	"pkg/rig/smtpsink":            "a mail server that keeps what it takes and misbehaves on demand",
 	"pkg/ephemeral/ephemeraltest": "the suite that every store of short-lived state runs",
 	"services/e2e/stage":          "the programs as processes, and an app that calls them",
 }
@@ -26,6 +27,8 @@ var testLibraries = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
 const (
 	api = "services/api/internal/"
 	sms = "services/sms/internal/"
+
+	email = "services/email/internal/"
 )
 
 var layers = map[string]layer{
@@ -69,6 +72,30 @@ var layers = map[string]layer{
 		tests: []string{"pkg/ephemeral", "pkg/fault", "pkg/secret"},
 		why:   "who may send a delivery: rules over short-lived state, which is an interface to it",
 	},
+	"pkg/brand": {
+		others: []string{"golang.org/x/text"},
+		never:  outside,
+		why:    "names made harmless: what the texts of all channels share",
+	},
+	"pkg/courier": {
+		ours:  []string{"pkg/claim", "pkg/event", "pkg/fault"},
+		never: outside,
+		tests: []string{"pkg/ephemeral", "pkg/seal", "pkg/secret"}, // real claims and keys
+		why:   "what happens to one message; never a provider, never the bus",
+	},
+	"pkg/courier/inbox": {
+		ours:  []string{"pkg/courier", "pkg/event"},
+		never: outside,
+		tests: []string{"pkg/fault", "pkg/seal"},
+		why:   "the sandbox's provider: the message goes back with its result",
+	},
+	"pkg/service": {
+		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/courier", "pkg/courier/inbox", "pkg/ephemeral", "pkg/event", "pkg/logs",
+			"pkg/run", "pkg/seal", "pkg/secret", "pkg/telemetry", "pkg/web"},
+		never: []string{"database/sql"},
+		tests: []string{"pkg/fault"},
+		why:   "wiring that all workers share; knows no channel and no provider",
+	},
 	"pkg/seal": {
 		ours:  []string{"pkg/secret"},
 		never: outside,
@@ -86,9 +113,9 @@ var layers = map[string]layer{
 		why:   "logging with redaction: knows what must not be written",
 	},
 	"pkg/run": {
-		ours:  []string{"pkg/logs"},
+		ours:  []string{"pkg/conf", "pkg/logs"},
 		never: []string{"net/http", "database/sql"},
-		why:   "the life of a process: parts, signals, drain",
+		why:   "the life of a process: start, parts, signals, drain",
 	},
 	"pkg/telemetry": {
 		ours:   []string{"pkg/fault"},
@@ -106,6 +133,9 @@ var layers = map[string]layer{
 		others: []string{"github.com/jackc/pgx/v5"},
 		why:    "real servers for tests: starts and kills programs",
 	},
+	"pkg/rig/smtpsink": {
+		why: "stands in for an outside party: must not share a bug with us, so it imports nothing of ours",
+	},
 
 	// services/api: rules, the lowest first.
 	api + "listing": {
@@ -120,7 +150,7 @@ var layers = map[string]layer{
 	},
 	api + "tenant": {
 		ours:   []string{"pkg/fault", api + "id", api + "listing"},
-		others: []string{"golang.org/x/text"},
+		others: []string{"golang.org/x/net", "golang.org/x/text"},
 		never:  outside,
 		why:    "accounts, organizations, connections: everything belongs to one",
 	},
@@ -141,9 +171,15 @@ var layers = map[string]layer{
 		never:  outside,
 		why:    "users of an organization; the libraries bring addresses into one form",
 	},
-	api + "guard": {
-		ours:  []string{"pkg/ephemeral", "pkg/fault", api + "tenant"},
+	api + "hashing": {
+		ours:  []string{"pkg/fault"},
 		never: outside,
+		why:   "bounds what is hashed at once; knows no password",
+	},
+	api + "guard": {
+		ours:  []string{"pkg/ephemeral", "pkg/fault", "pkg/secret", api + "tenant"},
+		never: outside,
+		tests: []string{api + "hashing", api + "password", api + "sqlstore", api + "user", "golang.org/x/crypto"}, // the real parts of a login, and a bare hash to measure it by
 		why:   "counts and compares; knows no factor, only whose budget",
 	},
 	api + "delivery": {
@@ -151,11 +187,22 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "what became of each message",
 	},
+	api + "outbox": {
+		ours:  []string{"pkg/event", "pkg/secret", api + "delivery", api + "id", api + "tenant"},
+		never: outside,
+		why:   "what must leave the house after a change of state",
+	},
+	api + "grant": {
+		ours:  []string{"pkg/fault", "pkg/secret", api + "id", api + "tenant", api + "user"},
+		never: outside,
+		tests: []string{api + "sqlstore", api + "apikey"}, // the real store, and a key that may exchange codes
+		why:   "what a login turns into: codes and refresh tokens; signs nothing",
+	},
 	api + "token": {
-		ours:   []string{"pkg/fault", "pkg/secret", api + "apikey", api + "id"},
+		ours:   []string{"pkg/fault", "pkg/secret", api + "apikey", api + "grant", api + "id", api + "user"},
 		others: []string{"github.com/go-jose/go-jose/v4"},
 		never:  outside,
-		tests:  []string{api + "sqlstore"}, // the real store
+		tests:  []string{api + "sqlstore", api + "tenant"}, // the real store, and whose tokens
 		why:    "access tokens: the only rule that signs",
 	},
 	api + "challenge": {
@@ -172,13 +219,14 @@ var layers = map[string]layer{
 
 	// services/api: what brings deliveries back, and the store.
 	api + "relay": {
-		ours:  []string{"pkg/event", "pkg/fault"},
+		ours:  []string{"pkg/event", "pkg/fault", api + "outbox"},
 		never: outside,
-		why:   "consumes results and hands them to the delivery rules, through interfaces",
+		tests: []string{api + "sqlstore", api + "delivery", api + "id", api + "listing", api + "tenant", "github.com/nats-io/nats.go"}, // the real store, and a reader of events
+		why:   "publishes the outbox, consumes results and hands them to the delivery rules, through interfaces",
 	},
 	api + "sqlstore": {
 		ours: []string{"pkg/fault", "pkg/seal", api + "apikey", api + "challenge", api + "delivery", api + "factor",
-			api + "guard", api + "listing", api + "tenant", api + "token", api + "user"},
+			api + "grant", api + "guard", api + "listing", api + "outbox", api + "relay", api + "tenant", api + "token", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
 		tests:  []string{api + "id"},
@@ -196,29 +244,34 @@ var layers = map[string]layer{
 			api + "apikey", api + "input", api + "tenant", api + "token"},
 		others: []string{"github.com/go-chi/chi/v5"},
 		never:  []string{"database/sql", "os"},
+		tests:  []string{api + "sqlstore"}, // the real store
 		why:    "the checks of every request: credential, scope, tenant, limits; logs, because only it knows who called",
 	},
 	api + "httpapi": {
 		ours: []string{"pkg/fault", "pkg/secret", api + "apikey", api + "challenge", api + "delivery", api + "factor",
 			api + "id", api + "listing", api + "pipeline", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
+		tests: []string{api + "input"}, // how a page is asked for
 		why:   "edge: the headless API",
 	},
 	api + "oidc": {
-		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "apikey", api + "guard", api + "id",
-			api + "pipeline", api + "token"},
+		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "apikey", api + "grant", api + "guard", api + "id",
+			api + "pipeline", api + "tenant", api + "token"},
 		never: []string{"database/sql", "os"},
 		why:   "edge: every token path",
 	},
 	api + "pages": {
-		ours:  []string{"pkg/web", api + "delivery", api + "pipeline"},
-		never: []string{"database/sql", "os"},
-		why:   "edge: what a browser sees",
+		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "link", api + "pipeline"},
+		others: []string{"golang.org/x/text"},
+		never:  []string{"database/sql", "os"},
+		tests:  []string{api + "guard", api + "tenant", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router
+		why:    "edge: what a browser sees; the library picks the language",
 	},
 	api + "callback": {
 		ours:   []string{"pkg/event", "pkg/fault", "pkg/secret", api + "pipeline"},
 		others: []string{"github.com/twilio/twilio-go/client"},
 		never:  []string{"database/sql", "os"},
+		tests:  []string{"github.com/go-chi/chi/v5"}, // the pipeline's router
 		why:    "edge: receipts of providers; the library checks their signature",
 	},
 	api + "openapi": {
@@ -229,56 +282,71 @@ var layers = map[string]layer{
 	"services/api": {
 		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "apikey", api + "callback", api + "challenge", api + "delivery",
-			api + "factor", api + "guard", api + "httpapi", api + "oidc", api + "openapi", api + "pages", api + "pipeline", api + "relay",
+			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "oidc", api + "openapi", api + "outbox", api + "pages", api + "pipeline", api + "relay",
 			api + "sqlstore", api + "tenant", api + "token", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},
-		tests:  []string{"github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6"},
+		tests:  []string{"github.com/go-jose/go-jose/v4", "github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net"},
 		why:    "wiring of the api",
 	},
 	"services/api/cmd/api": {
-		ours: []string{"pkg/conf", "pkg/logs", "pkg/run", "services/api"},
+		ours: []string{"pkg/logs", "pkg/run", "services/api"},
 		why:  "a main: configuration, New, Run, exit code",
 	},
 
 	// services/sms
 	sms + "text": {
+		ours:   []string{"pkg/brand"},
 		others: []string{"golang.org/x/text"},
 		never:  outside,
 		why:    "wording and length of a text message: the lowest",
 	},
-	sms + "worker": {
-		ours:  []string{"pkg/claim", "pkg/event", "pkg/fault", sms + "text"},
-		never: outside,
-		why:   "what happens to one message; never a provider, never the bus",
-	},
 	sms + "provider/twilio": {
-		ours:   []string{"pkg/fault", "pkg/secret", sms + "worker"},
+		ours:   []string{"pkg/courier", "pkg/fault", "pkg/secret"},
 		others: []string{"github.com/twilio/twilio-go"},
 		never:  []string{"database/sql"},
-		why:    "one provider and its SDK; answers in the worker's words",
-	},
-	sms + "provider/inbox": {
-		ours:  []string{"pkg/event", sms + "worker"},
-		never: outside,
-		why:   "the sandbox's provider: the message goes back with its result",
+		why:    "one provider and its SDK; answers in the courier's words",
 	},
 
 	"services/sms": {
-		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/logs", "pkg/run", "pkg/seal",
-			"pkg/secret", "pkg/telemetry", "pkg/web", sms + "provider/inbox", sms + "provider/twilio", sms + "worker"},
+		ours: []string{"pkg/bus", "pkg/conf", "pkg/courier", "pkg/courier/inbox", "pkg/event", "pkg/secret", "pkg/service",
+			sms + "provider/twilio", sms + "text"},
 		never: []string{"database/sql"},
 		why:   "wiring of the SMS worker",
 	},
 	"services/sms/cmd/sms": {
-		ours: []string{"pkg/conf", "pkg/logs", "pkg/run", "services/sms"},
+		ours: []string{"pkg/logs", "pkg/run", "services/sms"},
+		why:  "a main: configuration, New, Run, exit code",
+	},
+
+	// services/email
+	email + "text": {
+		ours:  []string{"pkg/brand", "pkg/event"},
+		never: outside,
+		why:   "wording and looks of a mail: the lowest",
+	},
+	email + "provider/smtp": {
+		ours:   []string{"pkg/courier", "pkg/fault", "pkg/secret"},
+		others: []string{"github.com/wneessen/go-mail"},
+		never:  []string{"net/http", "database/sql"},
+		why:    "one way to send and its library; answers in the courier's words",
+	},
+
+	"services/email": {
+		ours: []string{"pkg/bus", "pkg/conf", "pkg/courier", "pkg/courier/inbox", "pkg/event", "pkg/service",
+			email + "provider/smtp", email + "text"},
+		never: []string{"database/sql"},
+		why:   "wiring of the e-mail worker",
+	},
+	"services/email/cmd/email": {
+		ours: []string{"pkg/logs", "pkg/run", "services/email"},
 		why:  "a main: configuration, New, Run, exit code",
 	},
 
 	// services/countersign
 	"services/countersign": {
 		ours: []string{"pkg/bus", "pkg/conf", "pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal", "pkg/secret",
-			"pkg/telemetry", "pkg/web", "services/api", "services/sms"},
+			"pkg/service", "pkg/telemetry", "pkg/web", "services/api", "services/email", "services/sms"},
 		others: []string{"github.com/alecthomas/kong", "github.com/nats-io/nats-server/v2"},
 		never:  []string{"database/sql"},
 		why:    "the one binary: composes the services by their root packages",
@@ -295,6 +363,14 @@ var layers = map[string]layer{
 	},
 	"services/e2e/cmd/fake-twilio": {
 		ours: []string{"services/e2e/fakes/twilio"},
+		why:  "the fake as a program, for compose",
+	},
+	"services/e2e/fakes/smtp": {
+		ours: []string{"pkg/rig/smtpsink"},
+		why:  "the mail server of the tests, with a side to steer it over HTTP",
+	},
+	"services/e2e/cmd/fake-smtp": {
+		ours: []string{"pkg/rig/smtpsink", "services/e2e/fakes/smtp"},
 		why:  "the fake as a program, for compose",
 	},
 	"services/e2e/cmd/mutate": {

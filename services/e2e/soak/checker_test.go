@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"countersign.dev/services/e2e/fakes/twilio"
 )
 
 // check compares the three logs. It is the whole of what the tests of this
@@ -24,17 +22,17 @@ func (h history) check() verdict {
 type checker struct {
 	history
 	verdict verdict
-	asked   map[string]ask              // accepted ones, by request
-	known   map[string]delivery         // by id
-	of      map[string][]delivery       // by request
-	sent    map[string][]twilio.Message // by delivery, oldest first
-	opened  []ask                       // accepted ones, oldest first
+	asked   map[string]ask        // accepted ones, by request
+	known   map[string]delivery   // by id
+	of      map[string][]delivery // by request
+	sent    map[string][]message  // by delivery, oldest first
+	opened  []ask                 // accepted ones, oldest first
 }
 
 func newChecker(h history) *checker {
 	c := &checker{
 		history: h, verdict: verdict{seed: h.seed, messages: len(h.messages), states: map[string]int{}, broken: map[string]int{}},
-		asked: map[string]ask{}, known: map[string]delivery{}, of: map[string][]delivery{}, sent: map[string][]twilio.Message{},
+		asked: map[string]ask{}, known: map[string]delivery{}, of: map[string][]delivery{}, sent: map[string][]message{},
 	}
 	for _, a := range h.asks {
 		if !a.accepted() {
@@ -51,10 +49,10 @@ func newChecker(h history) *checker {
 		c.of[d.requestID] = append(c.of[d.requestID], d)
 	}
 	for _, m := range h.messages {
-		c.sent[deliveryOf(m)] = append(c.sent[deliveryOf(m)], m)
+		c.sent[m.delivery] = append(c.sent[m.delivery], m)
 	}
 	for _, messages := range c.sent {
-		slices.SortStableFunc(messages, func(a, b twilio.Message) int { return a.At.Compare(b.At) })
+		slices.SortStableFunc(messages, func(a, b message) int { return a.at.Compare(b.at) })
 	}
 	return c
 }
@@ -78,18 +76,18 @@ func (c *checker) challenges() {
 		}
 		d := found[0]
 		c.verdict.states[d.state]++
-		if !slices.Contains(ends, d.state) {
+		if !ended(d.state, c.arrived) {
 			c.fail(ruleLost, "%s of %s, accepted at %s, is still %s", d.id, d.requestID, stamp(a.answered), d.state)
 		}
 		messages := c.sent[d.id]
 		switch {
-		case d.state == "delivered" && len(messages) == 0:
-			c.fail(ruleUnbacked, "%s is delivered, and the provider never had it", d.id)
+		case d.state == c.arrived && len(messages) == 0:
+			c.fail(ruleUnbacked, "%s is %s, and the provider never had it", d.id, d.state)
 		case slices.Contains([]string{"failed", "expired", "superseded"}, d.state) && len(messages) > 0:
-			c.fail(ruleUnbacked, "%s is %s (%s), and the provider had it at %s", d.id, d.state, d.reason, stamp(messages[0].At))
+			c.fail(ruleUnbacked, "%s is %s (%s), and the provider had it at %s", d.id, d.state, d.reason, stamp(messages[0].at))
 		}
 		if len(messages) > 0 {
-			c.verdict.slowest = max(c.verdict.slowest, messages[0].At.Sub(a.answered))
+			c.verdict.slowest = max(c.verdict.slowest, messages[0].at.Sub(a.answered))
 		}
 	}
 }
@@ -98,15 +96,15 @@ func (c *checker) challenges() {
 // and not too often.
 func (c *checker) provider() {
 	for _, m := range c.messages {
-		d, known := c.known[deliveryOf(m)]
+		d, known := c.known[m.delivery]
 		a, accepted := c.asked[d.requestID]
 		switch {
 		case !known:
-			c.fail(ruleStray, "message %s at %s belongs to %q, which no delivery is", m.SID, stamp(m.At), deliveryOf(m))
+			c.fail(ruleStray, "message %s at %s belongs to %q, which no delivery is", m.id, stamp(m.at), m.delivery)
 		case !accepted:
-			c.fail(ruleStray, "message %s at %s belongs to %s (%s %s), which no client was promised", m.SID, stamp(m.At), d.id, d.state, d.reason)
-		case m.To != a.number:
-			c.fail(ruleStray, "message %s of %s went to another number", m.SID, d.id)
+			c.fail(ruleStray, "message %s at %s belongs to %s (%s %s), which no client was promised", m.id, stamp(m.at), d.id, d.state, d.reason)
+		case m.to != a.to:
+			c.fail(ruleStray, "message %s of %s went to somebody else", m.id, d.id)
 		}
 	}
 	for id, messages := range c.sent {
@@ -129,8 +127,8 @@ func (c *checker) provider() {
 func (c *checker) texts() {
 	for id, messages := range c.sent {
 		for _, m := range messages {
-			if m.Body != messages[0].Body || codeOf(m) == "" {
-				c.fail(ruleTwoTexts, "%s: %q and %q", id, messages[0].Body, m.Body)
+			if m.text != messages[0].text || m.secret == "" {
+				c.fail(ruleTwoTexts, "%s: %q and %q", id, messages[0].text, m.text)
 			}
 		}
 	}
@@ -144,14 +142,13 @@ func (c *checker) times() {
 		newest[a.key()] = a
 		for _, d := range c.of[a.requestID] {
 			for _, m := range c.sent[d.id] {
-				end := m.At.Add(time.Duration(m.ValidityPeriod) * time.Second)
 				switch {
-				case m.At.After(a.expires):
-					c.fail(ruleLate, "%s expired at %s and was sent at %s", d.id, stamp(a.expires), stamp(m.At))
-				case end.After(a.expires.Add(time.Second)):
-					c.fail(ruleLate, "%s expires at %s and the provider may deliver it until %s", d.id, stamp(a.expires), stamp(end))
-				case replaced && m.At.After(newer.answered.Add(onItsWay)):
-					c.fail(ruleReplaced, "%s was replaced at %s and sent at %s", d.id, stamp(newer.answered), stamp(m.At))
+				case m.at.After(a.expires):
+					c.fail(ruleLate, "%s expired at %s and was sent at %s", d.id, stamp(a.expires), stamp(m.at))
+				case m.until.After(a.expires.Add(time.Second)):
+					c.fail(ruleLate, "%s expires at %s and the provider may deliver it until %s", d.id, stamp(a.expires), stamp(m.until))
+				case replaced && m.at.After(newer.answered.Add(onItsWay)):
+					c.fail(ruleReplaced, "%s was replaced at %s and sent at %s", d.id, stamp(newer.answered), stamp(m.at))
 				}
 			}
 		}
@@ -159,8 +156,8 @@ func (c *checker) times() {
 	for _, u := range c.uses {
 		for _, d := range c.of[u.requestID] {
 			for _, m := range c.sent[d.id] {
-				if u.right && m.At.After(u.at.Add(onItsWay)) {
-					c.fail(ruleReplaced, "%s was used at %s and sent at %s", d.id, stamp(u.at), stamp(m.At))
+				if u.right && m.at.After(u.at.Add(onItsWay)) {
+					c.fail(ruleReplaced, "%s was used at %s and sent at %s", d.id, stamp(u.at), stamp(m.at))
 				}
 			}
 		}
@@ -199,7 +196,7 @@ func (c *checker) codes() {
 func (c *checker) wasSent(u use) bool {
 	for _, d := range c.of[u.requestID] {
 		for _, m := range c.sent[d.id] {
-			if codeOf(m) == u.code {
+			if m.secret == u.code {
 				return true
 			}
 		}
@@ -209,10 +206,10 @@ func (c *checker) wasSent(u use) bool {
 
 func stamp(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
-func stamps(messages []twilio.Message) string {
+func stamps(messages []message) string {
 	text := ""
 	for _, m := range messages {
-		text += stamp(m.At) + " "
+		text += stamp(m.at) + " "
 	}
 	return text
 }

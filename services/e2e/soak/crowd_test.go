@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,7 +74,7 @@ func (c *crowd) person(i int) {
 	c.turn <- struct{}{}
 	user := c.app.NewUser(fmt.Sprintf("user%d@acme.test", i), number)
 	<-c.turn
-	p := person{crowd: c, i: i, number: number, user: user, seen: map[string]bool{}}
+	p := person{crowd: c, i: i, to: number, user: user, seen: map[string]bool{}}
 
 	p.ask("enrolment", "totp-enrollment/"+user, "method=sms")
 	if !p.answer(box, http.MethodPut, "totp-enrollment/validation/"+user) {
@@ -91,29 +92,33 @@ func (c *crowd) person(i int) {
 // person is one of the crowd.
 type person struct {
 	*crowd
-	i            int
-	number, user string
-	last         string          // the code typed last
-	request      string          // the challenge accepted last
-	seen         map[string]bool // deliveries whose code was typed
+	i        int
+	to, user string          // number or address
+	last     string          // the code typed last
+	request  string          // the challenge accepted last
+	seen     map[string]bool // deliveries whose code was typed
 }
 
-// call makes one request when it is this person's turn.
+// call makes one request when it is this person's turn. A path is one of the
+// organization, unless it starts with a slash.
 func (p *person) call(method, path string, params ...string) (*stage.Reply, time.Duration) {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
+	if !strings.HasPrefix(path, "/") {
+		path = p.app.Path(path)
+	}
 	begun := time.Now()
-	return p.app.Call(method, p.app.Path(path), params...), time.Since(begun)
+	return p.app.Call(method, path, params...), time.Since(begun)
 }
 
-// ask asks for a code, again and again while the answer is "not now".
+// ask asks for a code or a link, again and again while the answer is "not now".
 func (p *person) ask(purpose, path string, params ...string) {
 	for p.t.Context().Err() == nil {
 		r, took := p.call(http.MethodPost, path, params...)
-		a := ask{person: p.i, number: p.number, purpose: purpose, status: r.Status, answered: time.Now(), took: took}
+		a := ask{person: p.i, to: p.to, purpose: purpose, status: r.Status, answered: time.Now(), took: took}
 		if r.Status == http.StatusCreated {
 			a.requestID = r.Text("request_id")
-			a.expires, _ = time.Parse(apiTime, r.Text("expires_at"))
+			a.expires = expiry(r)
 		}
 		p.crowd.mu.Lock()
 		p.asks = append(p.asks, a)
@@ -176,12 +181,32 @@ func (p *person) use(method, path, code string) bool {
 	return u.right
 }
 
-// history closes the books: what the crowd, the provider and the API know when
+// expiry is when the API says that a code or a link ends.
+func expiry(r *stage.Reply) time.Time {
+	for _, name := range []string{"expires_at", "expired_at"} {
+		if text, _ := r.Body[name].(string); text != "" {
+			at, _ := time.Parse(apiTime, text) // zero fails the checker
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// texts closes the books: what the crowd, the provider and the API know when
 // nothing is on its way any more.
-func (c *crowd) history(extra int) history {
+func (c *crowd) texts(extra int) history {
 	c.t.Helper()
-	deliveries := c.rest()
+	return c.history(texts, extra, func() []message { return textMessages(c.twilio.Log()) })
+}
+
+// history closes the books of a channel. What the provider accepted is read
+// when everything is at rest.
+func (c *crowd) history(of channel, extra int, accepted func() []message) history {
+	c.t.Helper()
+	deliveries := c.rest(of)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return history{seed: c.seed, asks: slices.Clone(c.asks), uses: slices.Clone(c.uses), messages: c.twilio.Log().Messages, deliveries: deliveries, extra: extra}
+	return history{
+		seed: c.seed, asks: slices.Clone(c.asks), uses: slices.Clone(c.uses), messages: accepted(), deliveries: deliveries, arrived: of.arrived, extra: extra,
+	}
 }

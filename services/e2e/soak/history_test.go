@@ -18,18 +18,45 @@ type history struct {
 	asks []ask
 	uses []use
 	// The provider's log: what it accepted and would have sent.
-	messages []twilio.Message
-	// What the API says of its deliveries, after everything came to rest.
+	messages []message
+	// What the API says of its deliveries, after everything came to rest, and
+	// the end of those that were sent: mail servers tell no more than that
+	// they accepted a mail.
 	deliveries []delivery
+	arrived    string
 	// extra is how many messages too many may be explained: those that were
 	// in a worker's hands when it was killed.
 	extra int
 }
 
-// ask is a client asking for a code, and the answer.
+// message is what a provider accepted, whatever the channel.
+type message struct {
+	at       time.Time
+	id       string // the provider's
+	to       string // number or address
+	delivery string
+	text     string    // all that must be the same when it is sent again
+	secret   string    // the code or link in it
+	until    time.Time // the provider may deliver it until then; zero when nobody can tell it
+}
+
+// textMessages are those that Twilio accepted. The delivery of each is in the
+// address that its callbacks go to.
+func textMessages(log twilio.Log) []message {
+	var all []message
+	for _, m := range log.Messages {
+		all = append(all, message{
+			at: m.At, id: m.SID, to: m.To, delivery: deliveryOf(m), text: m.Body, secret: codeOf(m),
+			until: m.At.Add(time.Duration(m.ValidityPeriod) * time.Second),
+		})
+	}
+	return all
+}
+
+// ask is a client asking for a code or a link, and the answer.
 type ask struct {
 	person    int
-	number    string
+	to        string // number or address
 	purpose   string // a newer code of the same person and purpose replaces it
 	status    int
 	requestID string // of one that was accepted
@@ -56,6 +83,10 @@ type delivery struct {
 
 // ends are the states in which a delivery stays.
 var ends = []string{"delivered", "undelivered", "failed", "expired", "superseded", "unknown"}
+
+// ended reports whether a delivery stays in a state, where those that were
+// sent end as arrived.
+func ended(state, arrived string) bool { return state == arrived || slices.Contains(ends, state) }
 
 // Rules of the checker, as it names them.
 const (

@@ -32,10 +32,10 @@ func TestKillNine(t *testing.T) {
 		s.pause(time.Duration(s.draw(60_000)) * time.Microsecond)
 		victim := s.draw(workers)
 		s.workers[victim].Kill()
-		s.workers[victim] = s.startWorker()
+		s.workers[victim] = s.startWorker("sms")
 	}
 	c.await(done)
-	v := c.history(kills * inFlight).check()
+	v := c.texts(kills * inFlight).check()
 	slowest, again := redeliveries(s.twilio.Log())
 	t.Logf("%d kills with %d in flight each, %d sends cut off, the next try at most %v later\n%s", kills, inFlight, again, slowest, v)
 	if !v.ok() {

@@ -48,7 +48,7 @@ func TestNATSRestarts(t *testing.T) {
 		slowest.atLeast(c.awaitBack())
 	}
 	c.await(done)
-	h := c.history(0)
+	h := c.texts(0)
 	v := h.check()
 	after := s.goroutines(before + moreGoroutines)
 	t.Logf("%d restarts; afterwards at most %v until all said so, %v until a challenge was accepted, %v until one was sent; the slowest refusal took %v; %d goroutines before, %d after\n%s",

@@ -8,7 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"slices"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -50,20 +50,42 @@ type scene struct {
 	app  *stage.App
 
 	twilio  *provider
-	workers []*worker
+	mails   *stage.Sink
+	workers []*worker // those that are killed
 
-	natsURL  string
-	natsArgs []string
-	nats     *stage.Process
+	natsURL   string
+	natsPort  string
+	natsStore string
+	nats      *stage.Process
 
 	mu  sync.Mutex // guards rng
 	rng *rand.Rand
 }
 
-// newScene starts Postgres, Redis, NATS, an api and two workers, and furnishes
-// an organization whose budgets are out of the way. listDown is how many of a
-// hundred looks into the provider's list fail.
+// channel is a way to persons, and how its deliveries come to rest.
+type channel struct {
+	name       string // in the list of deliveries
+	stream     string
+	arrived    string // the end of those that were sent
+	restWithin time.Duration
+}
+
+var texts = channel{"sms", "CHALLENGES", "delivered", restWithin}
+
+// newScene is a foundation with two sms workers.
 func newScene(t *testing.T, listDown int) *scene {
+	t.Helper()
+	s := foundation(t, listDown)
+	for range workers {
+		s.workers = append(s.workers, s.startWorker("sms"))
+	}
+	return s
+}
+
+// foundation starts Postgres, Redis, NATS and an api, without workers, and
+// furnishes an organization whose budgets are out of the way. listDown is how
+// many of a hundred looks into the provider's list fail.
+func foundation(t *testing.T, listDown int) *scene {
 	t.Helper()
 	s := &scene{t: t, seed: *seedFlag}
 	if s.seed == 0 {
@@ -71,16 +93,13 @@ func newScene(t *testing.T, listDown int) *scene {
 	}
 	t.Logf("seed %d; the same moments again: go test ./services/e2e/soak -run '^%s$' -seed %d", s.seed, t.Name(), s.seed)
 	s.rng = rand.New(rand.NewPCG(s.seed, 0))
-	s.twilio = newProvider(t, func() bool { return s.draw(100) < listDown })
+	s.twilio, s.mails = newProvider(t, func() bool { return s.draw(100) < listDown }), stage.NewSink(t)
 
-	port := fmt.Sprint(rig.FreePort(t))
-	s.natsURL, s.natsArgs = "nats://127.0.0.1:"+port, []string{"-port", port, "-store", t.TempDir()}
+	s.natsPort, s.natsStore = fmt.Sprint(rig.FreePort(t)), filepath.Join(t.TempDir(), "nats")
+	s.natsURL = "nats://127.0.0.1:" + s.natsPort
 	s.startNATS()
 	s.configure(rig.Redis(t).URL, rig.Postgres(t))
 	awaitReady(t, stage.Start(t, s.env, "countersign", "api"), s.ops)
-	for range workers {
-		s.workers = append(s.workers, s.startWorker())
-	}
 	stage.Must(t, s.env, "countersign", "account", "create", "acme")
 	s.app.SignIn(stage.Values(stage.Must(t, s.env, "countersign", "key", "create", "acme", "--env", "default", "--scope", "all")))
 	s.app.Furnish("Acme Test Ltd")
@@ -100,6 +119,7 @@ func (s *scene) configure(redis, postgres string) {
 		"COUNTERSIGN_SMS_PROVIDER=twilio", "COUNTERSIGN_TWILIO_BASE_URL="+s.twilio.URL, "COUNTERSIGN_TWILIO_FROM=+15005550006",
 		"COUNTERSIGN_TWILIO_ACCOUNT_SID="+twilio.AccountSID, "COUNTERSIGN_TWILIO_AUTH_TOKEN="+twilio.AuthToken,
 	)
+	s.env = append(append(s.env, s.mails.Settings...), fmt.Sprintf("COUNTERSIGN_SMTP_CONNECTIONS=%d", 4*inFlight)) // a quarter is for links
 	for name, value := range stage.Values(stage.Must(s.t, stage.Env(), "countersign", "keygen")) {
 		s.env = append(s.env, name+"="+value)
 	}
@@ -111,22 +131,22 @@ func (s *scene) configure(redis, postgres string) {
 
 func (s *scene) startNATS() {
 	s.t.Helper()
-	s.nats = stage.Start(s.t, stage.Env(), "nats-server", s.natsArgs...)
+	s.nats = stage.Start(s.t, stage.Env(), "nats-server", "-port", s.natsPort, "-store", s.natsStore)
 	s.nats.Await("ready for connections")
 }
 
-// worker is one sms process and its operations port.
+// worker is one process of a trade and its operations port.
 type worker struct {
 	*stage.Process
 	ops string
 }
 
 // startWorker starts one. The last setting of the scene is the api's own.
-func (s *scene) startWorker() *worker {
+func (s *scene) startWorker(trade string) *worker {
 	s.t.Helper()
 	ops := fmt.Sprintf("127.0.0.1:%d", rig.FreePort(s.t))
 	env := append(append([]string{}, s.env[:len(s.env)-1]...), "COUNTERSIGN_OPS_ADDR="+ops)
-	w := &worker{stage.Start(s.t, env, "countersign", "sms"), "http://" + ops}
+	w := &worker{stage.Start(s.t, env, "countersign", trade), "http://" + ops}
 	awaitReady(s.t, w.Process, w.ops)
 	return w
 }
@@ -181,10 +201,10 @@ func (s *scene) slowly(n int, d time.Duration) {
 	s.twilio.Fail(faults)
 }
 
-// rest waits until nothing is on its way any more, and returns what the API
-// says of its deliveries. When they do not come to rest it fails the test and
-// returns what there is: the checker then says what is missing.
-func (s *scene) rest() []delivery {
+// rest waits until nothing of a channel is on its way any more, and returns
+// what the API says of its deliveries. When they do not come to rest it fails
+// the test and returns what there is: the checker then says what is missing.
+func (s *scene) rest(c channel) []delivery {
 	s.t.Helper()
 	conn, err := nats.Connect(s.natsURL)
 	if err != nil {
@@ -195,15 +215,15 @@ func (s *scene) rest() []delivery {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for limit := time.Now().Add(restWithin); ; s.pause(250 * time.Millisecond) {
-		waiting := s.queued(js, "CHALLENGES") + s.queued(js, "DELIVERIES")
+	for limit := time.Now().Add(c.restWithin); ; s.pause(250 * time.Millisecond) {
+		waiting := s.queued(js, c.stream) + s.queued(js, "DELIVERIES")
 		if waiting == 0 {
 			s.twilio.Settle()
 		}
-		found := s.deliveries()
+		found := s.deliveries(c.name)
 		open := 0
 		for _, d := range found {
-			if !slices.Contains(ends, d.state) {
+			if !ended(d.state, c.arrived) {
 				open++
 			}
 		}
@@ -211,7 +231,7 @@ func (s *scene) rest() []delivery {
 		case waiting == 0 && open == 0:
 			return found
 		case time.Now().After(limit) || s.t.Context().Err() != nil:
-			s.t.Errorf("after %v %d messages are on the bus and %d deliveries have no end", restWithin, waiting, open)
+			s.t.Errorf("after %v %d messages are on the bus and %d deliveries have no end", c.restWithin, waiting, open)
 			return found
 		}
 	}
@@ -226,15 +246,17 @@ func (s *scene) queued(js jetstream.JetStream, name string) int {
 	return int(stream.CachedInfo().State.Msgs)
 }
 
-// deliveries reads all pages of the list.
-func (s *scene) deliveries() (all []delivery) {
+// deliveries reads all pages of the list and returns those of a channel.
+func (s *scene) deliveries(channel string) (all []delivery) {
 	s.t.Helper()
 	const per = 200
 	for page := 1; ; page++ {
 		items := s.app.Call("GET", s.app.Path("deliveries"), fmt.Sprint("page=", page), fmt.Sprint("per_page=", per)).Want(200).Items()
 		for _, item := range items {
 			word := func(name string) string { text, _ := item[name].(string); return text }
-			all = append(all, delivery{id: word("id"), requestID: word("request_id"), state: word("state"), reason: word("reason")})
+			if word("channel") == channel {
+				all = append(all, delivery{id: word("id"), requestID: word("request_id"), state: word("state"), reason: word("reason")})
+			}
 		}
 		if len(items) < per {
 			return all

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	readyWithin = 20 * time.Second // on a machine that builds and tests at once
+	readyWithin = time.Minute      // on a machine that builds and tests at once
 	stopWithin  = 30 * time.Second // longer than any grace of ours
 )
 

@@ -30,10 +30,14 @@ const (
 	ConnectionsWrite   = "connections:write"
 	FactorsEnroll      = "factors:enroll"
 	Challenges         = "challenges:write"
+	PasswordsWrite     = "passwords:write"
 	DeliveriesRead     = "deliveries:read"
 	InboxRead          = "inbox:read"
 	KeysRead           = "keys:read"
 	KeysWrite          = "keys:write"
+	// PasswordsCreateUnverified lets a key create a password without a link,
+	// where a connection allows it.
+	PasswordsCreateUnverified = "passwords:create_unverified"
 	// CodesRead lets a key see codes where a connection says delivery=caller.
 	CodesRead = "codes:read"
 )
@@ -42,15 +46,15 @@ const (
 func All() []string {
 	return []string{
 		Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, InboxRead,
-		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, UsersRead, UsersWrite,
+		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsWrite, UsersRead, UsersWrite,
 	}
 }
 
 // Standard lists what a key gets when nothing is said: everything but
-// managing keys and seeing codes.
+// managing keys, seeing codes and creating passwords without a link.
 func Standard() []string {
 	return slices.DeleteFunc(All(), func(scope string) bool {
-		return scope == CodesRead || scope == KeysWrite
+		return scope == CodesRead || scope == KeysWrite || scope == PasswordsCreateUnverified
 	})
 }
 
@@ -63,9 +67,12 @@ type Key struct {
 	Name          string
 	Scopes        []string
 	Organizations []string // ids; empty means all of the account
-	SecretDigest  []byte
-	CreatedAt     time.Time
-	RevokedAt     time.Time // zero while it works
+	// RedirectURIs are where links that it asks for may lead, beside those of
+	// the organization. See tenant.CheckRedirect.
+	RedirectURIs []string
+	SecretDigest []byte
+	CreatedAt    time.Time
+	RevokedAt    time.Time // zero while it works
 }
 
 // Revoked reports whether the key is dead.
@@ -119,6 +126,7 @@ type New struct {
 	Name          string
 	Scopes        []string // empty: Standard
 	Organizations []string // ids
+	RedirectURIs  []string
 }
 
 // Create makes a key and returns its secret, the only time it can be read.
@@ -142,12 +150,16 @@ func (s *Service) Create(ctx context.Context, account tenant.Account, env string
 			return Key{}, secret.Text{}, fault.Newf(fault.Invalid, "invalid_parameter", "there is no such scope; the scopes are: %s", strings.Join(All(), " "))
 		}
 	}
+	redirects, err := tenant.CleanRedirects(in.RedirectURIs, env == tenant.Sandbox)
+	if err != nil {
+		return Key{}, secret.Text{}, err
+	}
 	scopes = slices.Clone(scopes)
 	slices.Sort(scopes)
 	value := id.Token()
 	key := Key{
 		ID: id.UUID(), AccountID: account.ID, AccountDomain: account.Domain, Env: env, Name: name, Scopes: slices.Compact(scopes),
-		Organizations: in.Organizations, SecretDigest: Digest(value), CreatedAt: s.Now(),
+		Organizations: in.Organizations, RedirectURIs: redirects, SecretDigest: Digest(value), CreatedAt: s.Now(),
 	}
 	if err := s.Store.CreateKey(ctx, key); err != nil {
 		return Key{}, secret.Text{}, err

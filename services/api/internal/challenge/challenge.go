@@ -57,9 +57,6 @@ func (p Policy) Validate() error {
 type Store interface {
 	Sends
 	Numbers
-	// SentAt is when a provider took the delivery; the zero time while it is
-	// not known to, and for a delivery that is gone.
-	SentAt(ctx context.Context, t tenant.ID, deliveryID string) (time.Time, error)
 }
 
 // Sends keeps the budgets of sending.
@@ -78,8 +75,10 @@ type Sends interface {
 
 // Numbers keeps what is known of numbers.
 type Numbers interface {
-	// Answered ends the resend gap of a number: its person is there.
-	Answered(ctx context.Context, number []byte) error
+	// Answered ends the resend gap of a number: its person is there. It
+	// returns when a provider took the delivery that was answered; the zero
+	// time while none is known to have, and for one that is gone.
+	Answered(ctx context.Context, number []byte, t tenant.ID, deliveryID string) (sentAt time.Time, err error)
 	// Known reports whether a code that was sent to the number has been
 	// answered since then.
 	Known(ctx context.Context, number []byte, since time.Time) (bool, error)

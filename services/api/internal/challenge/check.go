@@ -49,13 +49,11 @@ func (s *Service) Check(ctx context.Context, a Answer) (Result, error) {
 	if !result.OK() {
 		return result, nil
 	}
-	if err := s.Store.Answered(ctx, s.number(a.Subject.Tenant.Env, a.To)); err != nil {
+	result.SentAt, err = s.Store.Answered(ctx, s.number(a.Subject.Tenant.Env, a.To), a.Subject.Tenant, verdict.Ref)
+	if err != nil {
 		return Result{}, err
 	}
 	if result.ByCaller = verdict.Ref == ""; !result.ByCaller {
-		if result.SentAt, err = s.Store.SentAt(ctx, a.Subject.Tenant, verdict.Ref); err != nil {
-			return Result{}, err
-		}
 		s.verified(ctx, a)
 		// What is still queued would tell the person a code that is used.
 		// Failing to withdraw it harms nobody, so it does not fail the login.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"countersign.dev/pkg/event"
@@ -30,8 +31,8 @@ const Pending State = "pending"
 type Delivery struct {
 	ID         string // delivery_<ksuid>: knowing it is no authority, but nobody can guess it
 	Tenant     tenant.ID
-	UserID     string
-	RequestID  string // of the challenge
+	UserID     string // empty when it goes to somebody who is no user yet
+	RequestID  string // of the challenge, the link or the notice
 	TraceID    string // of the HTTP request
 	Channel    string
 	To         string // masked
@@ -84,6 +85,10 @@ type Update struct {
 	Accepted   bool // the provider has it
 	At         time.Time
 	Message    *SealedMessage
+	// AskAgain, when the outbox still has the message, says when it is
+	// published again; then the state stays as it is. Zero takes what has a
+	// state out of the outbox.
+	AskAgain time.Time
 }
 
 // Filter narrows lists; empty fields do not.
@@ -97,18 +102,19 @@ var ErrNotFound = fault.New(fault.NotFound, "not_found", "not_found")
 
 // Store keeps deliveries and the inbox.
 type Store interface {
-	// Apply records the attempt (a repeat changes nothing) and moves the
-	// state by one conditional statement, in one transaction. It returns
-	// ErrNotFound for an unknown delivery; a state that may not follow is no
-	// error.
+	// Apply records the attempt (a repeat changes nothing), moves the state
+	// by one conditional statement and takes the message out of the outbox,
+	// in one transaction. It returns ErrNotFound for an unknown delivery; a
+	// state that may not follow is no error.
 	Apply(ctx context.Context, u Update) error
 	Deliveries(ctx context.Context, t tenant.ID, f Filter, page listing.Page) (listing.Result[Delivery], error)
 	Messages(ctx context.Context, t tenant.ID, f Filter, page listing.Page) (listing.Result[SealedMessage], error)
 	// AllMessages lists every tenant's newest messages, for the page of dev.
 	AllMessages(ctx context.Context, most int) ([]SealedMessage, error)
 	// EndSilent moves pending deliveries that expired before overdue to
-	// expired, and accepted ones without receipt since before unheard to
-	// unknown; it drops inbox messages from before forget.
+	// expired, out of the outbox too, and accepted ones without receipt since
+	// before unheard to unknown, where receipts are to be had: mail servers
+	// send none. It drops inbox messages from before forget.
 	EndSilent(ctx context.Context, overdue, unheard, forget, now time.Time) (ended int, err error)
 }
 
@@ -150,7 +156,16 @@ func (s *Service) Record(ctx context.Context, o event.Outcome) error {
 		DeliveryID: o.DeliveryID, From: before[o.Result], ProviderID: o.ProviderID, Reason: o.Reason, At: at,
 		Accepted: o.Result == event.Accepted || o.Result == event.Delivered,
 	}
-	if o.Result != event.Retrying {
+	switch o.Result {
+	case event.Retrying:
+	case event.Deferred:
+		u.AskAgain = time.UnixMilli(o.RetryAt)
+	case event.Superseded:
+		// Only this service replaces messages, and then takes them out of
+		// the outbox. What is there still was not replaced: the short-lived
+		// store has lost its claim.
+		u.State, u.AskAgain = State(o.Result), s.Now().Add(lostClaimAfter)
+	default:
 		u.State = State(o.Result)
 	}
 	if o.Attempt > 0 {
@@ -177,8 +192,9 @@ func (s *Service) inbox(o event.Outcome) (SealedMessage, error) {
 	}
 	return SealedMessage{
 		Message: Message{
+			// Whose it is and its channel the store takes from the delivery.
 			ID: o.DeliveryID, DeliveryID: o.DeliveryID, Tenant: tenant.ID{Org: o.OrgID, Env: o.Env},
-			Channel: event.ChannelSMS, RequestID: o.RequestID, CreatedAt: time.UnixMilli(o.At),
+			RequestID: o.RequestID, CreatedAt: time.UnixMilli(o.At),
 		},
 		Sealed: o.Message, ToIndex: s.ToIndex(content.To),
 	}, nil
@@ -196,8 +212,11 @@ func (s *Service) open(deliveryID string, sealed []byte) (event.Message, error) 
 	return content, nil
 }
 
-// ToIndex is the digest under which messages to an address are found.
-func (s *Service) ToIndex(to string) []byte { return s.Index.Sum("inbox.to", to) }
+// ToIndex is the digest under which messages to a number or an address are
+// found, however the address is capitalized.
+func (s *Service) ToIndex(to string) []byte {
+	return s.Index.Sum("inbox.to", strings.ToLower(to)) // a number has no letters
+}
 
 // Receipt applies a provider's later word about a delivery: result is
 // Delivered or Undelivered, or empty when the word changes nothing.
@@ -253,6 +272,9 @@ const (
 	overdueAfter = 15 * time.Second
 	unheardAfter = 10 * time.Minute
 	forgetAfter  = 24 * time.Hour
+	// lostClaimAfter keeps a message whose claim was lost from going round
+	// faster than the claim can be made again.
+	lostClaimAfter = 2 * time.Second
 )
 
 // Sweep ends what nobody reported and returns how many it ended.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"net/netip"
 
+	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/pipeline"
 )
 
@@ -26,6 +29,11 @@ type challengeIn struct {
 
 type codeIn struct {
 	Code secret.Text `in:"code" required:"true" doc:"Six digits, as text: a number loses its leading zeros."`
+}
+
+type validateIn struct {
+	Code      secret.Text `in:"code" required:"true" doc:"Six digits, as text: a number loses its leading zeros."`
+	RequestID string      `in:"request_id" doc:"The password or magic link challenge that said mfa_required: a right code ends its login, and the answer holds what it would have held."`
 }
 
 // enrollmentOut is the contract's superset. What belongs to authenticator
@@ -60,6 +68,9 @@ type challengeOut struct {
 	RecoveryCodeUsed bool    `json:"recovery_code_used"`
 	Success          bool    `json:"success"`
 	Error            *string `json:"error"`
+	// What a login came to that waited for the code.
+	AuthorizationCode *string           `json:"authorization_code"`
+	Renew             *passwordRenewOut `json:"renew_password"`
 }
 
 // Why a code was not taken, beside success: false. A wrong code may be typed
@@ -67,6 +78,8 @@ type challengeOut struct {
 const (
 	wrongCode  = "wrong_code"
 	noLiveCode = "no_live_code"
+	// The code was right and is used, but no login of this request waits.
+	noSuchLogin = "no_waiting_login"
 )
 
 func (a *API) enrol(ctx context.Context, c pipeline.Call, in enrolIn) (enrollmentOut, error) {
@@ -114,8 +127,8 @@ func (a *API) challenge(ctx context.Context, c pipeline.Call, in challengeIn) (c
 	return out, nil
 }
 
-func (a *API) validate(ctx context.Context, c pipeline.Call, in codeIn) (challengeOut, error) {
-	whose, code, err := a.answer(ctx, c, in)
+func (a *API) validate(ctx context.Context, c pipeline.Call, in validateIn) (challengeOut, error) {
+	whose, code, err := a.answer(ctx, c, codeIn{in.Code})
 	if err != nil {
 		return challengeOut{}, err
 	}
@@ -123,6 +136,50 @@ func (a *API) validate(ctx context.Context, c pipeline.Call, in codeIn) (challen
 	if err != nil {
 		return challengeOut{}, err
 	}
+	out := a.checkedShape(c, whose, checked, code)
+	switch {
+	case in.RequestID == "":
+		return out, nil
+	case checked.Wrong():
+		return out, a.failedLogin(ctx, c, whose, in.RequestID)
+	case !checked.OK():
+		return out, nil
+	}
+	return out, a.continueLogin(ctx, c, whose, in.RequestID, &out)
+}
+
+// failedLogin tells the user when somebody goes on failing at the second
+// factor of a login.
+func (a *API) failedLogin(ctx context.Context, c pipeline.Call, w factor.Whose, requestID string) error {
+	news, err := a.Logins.Fail(ctx, requestID, w.Tenant, w.User.ID, c.Key.ID)
+	if err != nil || !news {
+		return err
+	}
+	return a.Notices.Tell(ctx, notice.About{Org: c.Org, User: w.User, TraceID: c.TraceID}, event.TemplateNoticeSecondFactorFailing, event.TypeMFAFailed)
+}
+
+// continueLogin ends the login that waited for the second factor.
+func (a *API) continueLogin(ctx context.Context, c pipeline.Call, w factor.Whose, requestID string, out *challengeOut) error {
+	done, waited, err := a.Logins.Continue(ctx, requestID, w.Tenant, w.User.ID, c.Key.ID, grant.SMS)
+	if err != nil {
+		return err
+	}
+	if !waited {
+		out.Error = orNull(noSuchLogin)
+		return nil
+	}
+	out.RequestID, out.AuthorizationCode = requestID, orNull(done.Code.Reveal())
+	if done.MustChange {
+		renew, err := a.Passwords.Renew(ctx, w.User, done.Login)
+		if err != nil {
+			return err
+		}
+		out.Renew = renewShape(renew)
+	}
+	return nil
+}
+
+func (a *API) checkedShape(c pipeline.Call, whose factor.Whose, checked challenge.Result, code factor.Code) challengeOut {
 	out := challengeShape(c, whose, orNew(checked.RequestID, "totp-challenge"))
 	out.Success, out.Error, out.ChallengedAt = checked.OK(), reason(checked), micro(checked.IssuedAt)
 	if checked.IssuedAt.IsZero() {
@@ -132,14 +189,14 @@ func (a *API) validate(ctx context.Context, c pipeline.Call, in codeIn) (challen
 		out.Code = orNull(code.Echo().Reveal())
 	}
 	out.SentAt = microOrNull(checked.SentAt)
-	return out, nil
+	return out
 }
 
 // whose finds the user of the path, with the connection's caller.
 func (a *API) whose(ctx context.Context, c pipeline.Call) (factor.Whose, error) {
-	u, err := a.Users.Find(ctx, c.Tenant, c.Path("user"))
+	standing, err := a.Factors.Find(ctx, c.Tenant, c.Path("user"))
 	return factor.Whose{
-		Tenant: c.Tenant, Org: c.Org, User: u, MaySeeCodes: c.Key.Has(apikey.CodesRead), TraceID: c.TraceID,
+		Tenant: c.Tenant, Org: c.Org, Standing: standing, MaySeeCodes: c.Key.Has(apikey.CodesRead), TraceID: c.TraceID,
 	}, err
 }
 

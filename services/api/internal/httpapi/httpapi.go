@@ -14,6 +14,10 @@ import (
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/link"
+	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -27,6 +31,12 @@ type API struct {
 	Users       *user.Service
 	Factors     *factor.Service
 	Deliveries  *delivery.Service
+	Logins      *login.Service
+	Notices     *notice.Service
+
+	Passwords           *password.Service
+	PasswordConnections *password.Connections
+	LinkChallenges      *link.Challenges
 }
 
 // Routes is the table of the headless API.
@@ -35,6 +45,8 @@ func (a *API) Routes() []pipeline.Route {
 		account("POST", "/organizations", apikey.OrganizationsWrite, "Create an organization", pipeline.Handle(a.createOrganization), created),
 		account("GET", "/organizations", apikey.OrganizationsRead, "List organizations", pipeline.Handle(a.listOrganizations)),
 		org("GET", "/organizations/{org}", apikey.OrganizationsRead, "Read an organization", pipeline.Handle(a.readOrganization), remembered),
+		org("PUT", "/organizations/{org}", apikey.OrganizationsWrite, "Change what an organization says about itself", pipeline.Handle(a.updateOrganization), conflicts, own),
+		org("POST", "/organizations/{org}/email-domains/{domain}/verification", apikey.OrganizationsWrite, "Look for the proof of an e-mail domain in the DNS", pipeline.Handle(a.verifyEmailDomain), own),
 		org("DELETE", "/organizations/{org}", apikey.OrganizationsWrite, "Delete an organization with its users", pipeline.Handle(a.deleteOrganization), conflicts),
 
 		account("POST", "/api-keys", apikey.KeysWrite, "Create an API key", pipeline.Handle(a.createKey), created, own),
@@ -54,6 +66,17 @@ func (a *API) Routes() []pipeline.Route {
 		org("PUT", "/org/{org}/totp-enrollment/validation/{user}", apikey.FactorsEnroll, "Confirm an enrolment with its first code", pipeline.Handle(a.confirmEnrolment), checksCode),
 		org("POST", "/org/{org}/totp-challenge/{user}", apikey.Challenges, "Send a code", pipeline.Handle(a.challenge), created, sendsCode),
 		org("POST", "/org/{org}/totp-challenge/validation/{user}", apikey.Challenges, "Check a code, once", pipeline.Handle(a.validate), checksCode),
+
+		org("POST", "/org/{org}/password-connection", apikey.ConnectionsWrite, "Create the policy of passwords", pipeline.Handle(a.createPasswordConnection), created, conflicts),
+		org("GET", "/org/{org}/password-connection", apikey.ConnectionsRead, "Read the policy of passwords", pipeline.Handle(a.readPasswordConnection)),
+		org("PUT", "/org/{org}/password-connection", apikey.ConnectionsWrite, "Change the policy of passwords", pipeline.Handle(a.updatePasswordConnection)),
+		named("POST", "/password-request", apikey.PasswordsWrite, "Send a link to create or reset a password", pipeline.Handle(a.passwordRequest), created, sendsMail),
+		named("POST", "/password", apikey.PasswordsWrite, "Set a password", pipeline.Handle(a.setPassword), conflicts, hashes, toldByCode),
+		named("POST", "/password-challenge", apikey.Challenges, "Check a password", pipeline.Handle(a.passwordChallenge), hashes),
+
+		org("GET", "/org/{org}/magic-link-connection", apikey.ConnectionsRead, "Read the policy of logins by link", pipeline.Handle(a.readLinkConnection)),
+		org("PUT", "/org/{org}/magic-link-connection", apikey.ConnectionsWrite, "Change the policy of logins by link", pipeline.Handle(a.updateLinkConnection)),
+		named("POST", "/magic-link-challenge", apikey.Challenges, "Send a link to log in with", pipeline.Handle(a.linkChallenge), created, sendsMail),
 
 		org("GET", "/org/{org}/inbox", apikey.InboxRead, "Read the messages of the sandbox", pipeline.Handle(a.inbox), own),
 		org("GET", "/org/{org}/deliveries", apikey.DeliveriesRead, "See what became of each message", pipeline.Handle(a.deliveries), own),
@@ -77,6 +100,18 @@ func remembered(r *pipeline.Route) { r.Reach = pipeline.Remembered }
 func sendsCode(r *pipeline.Route)  { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinSend }
 func checksCode(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinCheck }
 
+func sendsMail(r *pipeline.Route) { sendsCode(r) }
+
+// toldByCode marks the call whose password code belongs to an organization,
+// whatever the domain of the address beside it.
+func toldByCode(r *pipeline.Route) { r.TellsOrg = "password_code" }
+
+// hashes marks calls that cost an evaluation of Argon2: they may wait for
+// their turn.
+func hashes(r *pipeline.Route) {
+	r.Rate, r.Within, r.BodyOnly = pipeline.RateSecond, pipeline.WithinHash, true
+}
+
 func account(method, path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {
 	route := pipeline.Route{
 		Method: method, Path: "/api/v2" + path, Summary: summary, Scope: scope, Handler: handler,
@@ -91,4 +126,9 @@ func account(method, path, scope, summary string, handler pipeline.Handler, opti
 
 func org(method, path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {
 	return account(method, path, scope, summary, handler, append([]option{func(r *pipeline.Route) { r.Reach = pipeline.Organization }}, options...)...)
+}
+
+// named is for calls whose parameters name the organization.
+func named(method, path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {
+	return account(method, path, scope, summary, handler, append([]option{func(r *pipeline.Route) { r.Reach = pipeline.Named }}, options...)...)
 }

@@ -14,6 +14,7 @@ type keyIn struct {
 	Name          string   `in:"name" doc:"For people, at most 64 characters."`
 	Scopes        []string `in:"scopes" doc:"A list, or one text with blanks between. Without it: all that the caller's own key has but codes:read and keys:write."`
 	Organizations []string `in:"organizations" doc:"Domains of the organizations that the key is limited to; without it, those of the caller's own key."`
+	RedirectURIs  []string `in:"redirect_uris" doc:"Where links that the key asks for may lead, beside those of the organization: https URLs, compared character for character."`
 }
 
 type keyOut struct {
@@ -25,6 +26,7 @@ type keyOut struct {
 	Scopes       []string `json:"scopes"`
 	// Organizations are domains; empty means all of the account.
 	Organizations []string `json:"organizations"`
+	RedirectURIs  []string `json:"redirect_uris"`
 	RevokedAt     *string  `json:"revoked_at"`
 	InsertedAt    string   `json:"inserted_at"`
 }
@@ -35,7 +37,7 @@ func (a *API) createKey(ctx context.Context, c pipeline.Call, in keyIn) (keyOut,
 		return keyOut{}, err
 	}
 	key, value, err := a.Keys.CreateUnder(ctx, c.Key, apikey.New{
-		Name: in.Name, Scopes: strings.Fields(strings.Join(in.Scopes, " ")), Organizations: orgs,
+		Name: in.Name, Scopes: strings.Fields(strings.Join(in.Scopes, " ")), Organizations: orgs, RedirectURIs: in.RedirectURIs,
 	})
 	if err != nil {
 		return keyOut{}, err
@@ -109,7 +111,7 @@ func (a *API) keyShape(ctx context.Context, account string, keys ...apikey.Key) 
 	return func(k apikey.Key) keyOut {
 		out := keyOut{
 			Type: "ApiKey", Environment: k.Env, ClientID: k.ID, Name: k.Name, Scopes: k.Scopes, Organizations: []string{},
-			RevokedAt: stampOrNull(k.RevokedAt), InsertedAt: stamp(k.CreatedAt),
+			RedirectURIs: orEmpty(k.RedirectURIs), RevokedAt: stampOrNull(k.RevokedAt), InsertedAt: stamp(k.CreatedAt),
 		}
 		for _, org := range k.Organizations {
 			domain, living := domains[org]

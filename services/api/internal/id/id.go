@@ -7,6 +7,7 @@ package id
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/segmentio/ksuid"
@@ -32,4 +33,20 @@ func Token() secret.Text {
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails since Go 1.24
 	return secret.New(base64.RawURLEncoding.EncodeToString(raw))
+}
+
+// FromDigest returns a UUID made of a keyed digest: the same for the same
+// digest, and to whoever lacks the key as good as a random one.
+func FromDigest(digest []byte) string {
+	var u uuid.UUID
+	copy(u[:], digest)
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80 // version 4, as the others
+	return u.String()
+}
+
+// Of returns the UUID of what there is one of, such as a connection of an
+// organization. It is derived from the names (RFC 9562, version 5) and no
+// secret.
+func Of(names ...string) string {
+	return uuid.NewSHA1(uuid.Nil, []byte(strings.Join(names, "|"))).String()
 }

@@ -24,6 +24,8 @@ var pathParameters = map[string]string{
 	"user":     "Id or e-mail address of the user.",
 	"key":      "`client_id` of the API key.",
 	"delivery": "Id of the delivery.",
+	"domain":   "E-mail domain that the organization claims.",
+	"issuer":   "Domain of an organization or account, as it ends the `iss` of a token.",
 }
 
 var placeholder = regexp.MustCompile(`\{([^}]*)\}`)
@@ -33,6 +35,9 @@ func (b *builder) operation(route pipeline.Route) (op operation, err error) {
 	op = operation{
 		Tags: []string{tag(route.Path)}, Summary: route.Summary, Description: describe(route), OperationID: operationID(route),
 		Scope: route.Scope, Security: []map[string][]string{},
+	}
+	if route.Credential == pipeline.Optional {
+		op.Security = append(op.Security, map[string][]string{}, map[string][]string{bearer: {}})
 	}
 	if route.Credential == pipeline.APIKey {
 		scopes := []string{}
@@ -173,7 +178,7 @@ func faultStatuses(route pipeline.Route, in reflect.Type) []int {
 	if route.Credential != pipeline.None {
 		statuses = append(statuses, http.StatusUnauthorized, http.StatusForbidden)
 	}
-	if route.Reach == pipeline.Organization || route.Reach == pipeline.Remembered {
+	if route.Reach == pipeline.Organization || route.Reach == pipeline.Remembered || route.Reach == pipeline.Named {
 		statuses = append(statuses, http.StatusNotFound)
 	}
 	if takesInput(in) || route.Idempotent {

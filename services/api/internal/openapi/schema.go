@@ -68,6 +68,9 @@ func title(name string) string {
 
 // output describes a type as encoding/json writes it.
 func (b *builder) output(t reflect.Type) (schema, error) {
+	if t.Implements(eitherType) {
+		return b.either(reflect.Zero(t).Interface().(either))
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return schema{Type: "string"}, nil
@@ -88,6 +91,23 @@ func (b *builder) output(t reflect.Type) (schema, error) {
 		return b.outputStruct(t)
 	}
 	return schema{}, fmt.Errorf("an answer holds a %s, which has no schema", t)
+}
+
+// either is a value that has one of several shapes; it gives one of each.
+type either interface{ Either() []any }
+
+var eitherType = reflect.TypeFor[either]()
+
+func (b *builder) either(of either) (schema, error) {
+	var out schema
+	for _, shape := range of.Either() {
+		one, err := b.output(reflect.TypeOf(shape))
+		if err != nil {
+			return schema{}, err
+		}
+		out.AnyOf = append(out.AnyOf, one)
+	}
+	return out, nil
 }
 
 func (b *builder) outputStruct(t reflect.Type) (schema, error) {

@@ -1,5 +1,6 @@
-// Package pages renders what a browser sees. So far: the documentation of the
-// API, and the page of dev that shows messages as they arrive.
+// Package pages renders what a browser sees: the documentation of the API, the
+// pages of the links that are sent by e-mail, and the page of dev that shows
+// messages as they arrive. No page asks anybody but this service for anything.
 package pages
 
 import (
@@ -7,8 +8,10 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 
 	"countersign.dev/pkg/web"
 	"countersign.dev/services/api/internal/delivery"
@@ -22,7 +25,12 @@ type Messages interface {
 
 // Inbox is the page /inbox. It needs no credential and shows every code, so
 // the wiring mounts it in dev on loopback only.
-type Inbox struct{ Messages Messages }
+type Inbox struct {
+	Messages Messages
+	// BaseURL is what the links of our own messages start with: those can be
+	// clicked. Other addresses are shown as text.
+	BaseURL string
+}
 
 const mostMessages = 50
 
@@ -31,7 +39,7 @@ func (i *Inbox) Routes() []pipeline.Route {
 	return []pipeline.Route{{
 		Method: http.MethodGet, Path: "/inbox", Summary: "Show the messages of the sandbox (dev only)",
 		Credential: pipeline.None, Reach: pipeline.Nobody, Rate: pipeline.RateAPI,
-		Handler: pipeline.Handle(i.show), Write: render,
+		Page: true, Handler: pipeline.Handle(i.show), Write: i.render,
 	}}
 }
 
@@ -44,15 +52,63 @@ var inboxHTML string
 
 var inbox = template.Must(template.New("inbox").Parse(inboxHTML))
 
-func render(w http.ResponseWriter, r *http.Request, status int, answer any) {
-	nonce := rand.Text()
-	var page bytes.Buffer
-	if err := inbox.Execute(&page, map[string]any{"Nonce": nonce, "Messages": answer}); err != nil {
-		web.WriteFault(w, r, err)
-		return
+// shown is a message as the page shows it: its text, never its HTML.
+type shown struct {
+	delivery.Message
+	Text []piece
+}
+
+func (i *Inbox) render(w http.ResponseWriter, r *http.Request, status int, answer any) {
+	messages, _ := answer.([]delivery.Message) // what show returns
+	var all []shown
+	for _, m := range messages {
+		all = append(all, shown{m, pieces(m.Content.Text, i.BaseURL)})
 	}
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if err := send(w, status, inbox, "'none'", map[string]any{"Messages": all}); err != nil {
+		web.WriteFault(w, r, err)
+	}
+}
+
+// piece is a part of a text, or an address of ours in it.
+type piece struct {
+	Text string
+	Link bool
+}
+
+// pieces finds the addresses below a base URL in a text.
+func pieces(text, base string) (out []piece) {
+	for base != "" {
+		at := strings.Index(text, base+"/")
+		if at < 0 {
+			break
+		}
+		end := at + len(base)
+		for end < len(text) && strings.IndexByte(inAddress, text[end]) >= 0 {
+			end++
+		}
+		end -= len(text[at:end]) - len(strings.TrimRight(text[at:end], ".,:;!?"))
+		out = append(out, piece{Text: text[:at]}, piece{text[at:end], true})
+		text = text[end:]
+	}
+	return append(out, piece{Text: text})
+}
+
+// inAddress are the characters that our addresses are made of.
+const inAddress = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/?=&%+:;,!"
+
+// send renders a page whose style stands in it, under a nonce. Its forms may
+// lead where forms says. Nothing is sent when it returns an error.
+func send(w http.ResponseWriter, status int, page *template.Template, forms string, data map[string]any) error {
+	nonce := rand.Text()
+	data["Nonce"] = nonce
+	var out bytes.Buffer
+	if err := page.Execute(&out, data); err != nil {
+		return fmt.Errorf("render page: %w", err)
+	}
+	w.Header().Set("Content-Security-Policy",
+		"default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action "+forms+"; frame-ancestors 'none'")
+	w.Header().Set("Content-Type", textHTML)
 	w.WriteHeader(status)
-	_, _ = page.WriteTo(w) // the client is gone; nobody is left to tell
+	_, _ = out.WriteTo(w) // the client is gone; nobody is left to tell
+	return nil
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -30,11 +31,10 @@ type Tokens interface {
 // Keys finds API keys.
 type Keys interface {
 	KeyByID(ctx context.Context, keyID string) (apikey.Key, error)
-}
-
-// Organizations finds organizations of an account.
-type Organizations interface {
-	Organization(ctx context.Context, account, domain string) (tenant.Organization, error)
+	// KeyIn is KeyByID and, in the same reading, the organization of the
+	// key's account that has the domain: a living one, else the last deleted
+	// one, else a zero one.
+	KeyIn(ctx context.Context, keyID, domain string) (apikey.Key, tenant.Organization, error)
 }
 
 // Limits takes units from rate limits.
@@ -44,13 +44,18 @@ type Limits interface {
 
 // Pipeline checks requests and calls handlers.
 type Pipeline struct {
-	Tokens        Tokens
-	Keys          Keys
+	Tokens  Tokens
+	Keys    Keys
+	Limits  Limits
+	Answers Answers
+	Sealer  Sealer
+	Log     *slog.Logger
+	// Organizations is for routes that reach what their input names.
 	Organizations Organizations
-	Limits        Limits
-	Answers       Answers
-	Sealer        Sealer
-	Log           *slog.Logger
+	// Forms and BaseURL are for pages: see [Route].
+	Forms   Forms
+	BaseURL string
+	hosts   map[string]bool // what the base URL's host may be called
 }
 
 // Rate is how often one caller may call a route of a class.
@@ -73,8 +78,13 @@ var (
 // Mount builds the router of the tables. Unknown paths and methods answer as
 // faults of the API, always JSON.
 func (p *Pipeline) Mount(mux chi.Router, tables ...[]Route) {
+	p.hosts = hostsOf(p.BaseURL)
 	for _, route := range slices.Concat(tables...) {
-		mux.Method(route.Method, route.Path, p.serve(route))
+		handler := p.serve(route)
+		mux.Method(route.Method, route.Path, handler)
+		if route.Page && route.Method == http.MethodGet {
+			mux.Method(http.MethodHead, route.Path, handler)
+		}
 	}
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		web.WriteFault(w, r, fault.New(fault.NotFound, "not_found", "there is no such path; see the API documentation"))
@@ -88,7 +98,7 @@ func (p *Pipeline) Mount(mux chi.Router, tables ...[]Route) {
 // Allowed names the methods that the router takes on the path of a request.
 func Allowed(mux chi.Router, r *http.Request) string {
 	var methods []string
-	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodPut} {
 		if mux.Match(chi.NewRouteContext(), method, r.URL.EscapedPath()) {
 			methods = append(methods, method)
 		}
@@ -111,10 +121,16 @@ func (p *Pipeline) serve(route Route) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		web.SetRoute(r.Context(), route.Path)
+		if route.Page {
+			web.SetFail(r.Context(), writeFault)
+		}
 		answer, err := p.answer(w, r, route)
 		if err != nil {
 			writeFault(w, r, err)
 			return
+		}
+		if route.CacheFor > 0 {
+			w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(route.CacheFor.Seconds())))
 		}
 		write(w, r, success, answer)
 	}
@@ -147,6 +163,12 @@ func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route) (
 		return nil, err
 	}
 	call.form = values.Texts
+	if err := p.checkForm(route, call); err != nil {
+		return nil, err
+	}
+	if err := clock.run(ctx, func(ctx context.Context) error { return p.name(ctx, route, &call, values) }); err != nil {
+		return nil, err
+	}
 	return p.once(ctx, r, route, call, body, func(ctx context.Context) (answer any, err error) {
 		err = clock.run(ctx, func(ctx context.Context) (err error) {
 			answer, err = route.Handler.serve(ctx, call, values, route.Strict)
@@ -161,13 +183,20 @@ func (p *Pipeline) admit(ctx context.Context, r *http.Request, route Route, call
 	if err := p.authenticate(ctx, r, route, call); err != nil {
 		return err
 	}
-	if err := p.limit(ctx, route.Rate, *call); err != nil {
+	rate := route.Rate
+	if route.Credential == Optional && call.Key.ID != "" {
+		rate = RateAPI // a known key is limited as everywhere
+	}
+	if err := p.limit(ctx, rate, *call); err != nil {
+		return err
+	}
+	if err := p.visit(r, route, call); err != nil {
 		return err
 	}
 	if route.Scope != "" && !call.Key.Has(route.Scope) {
 		return fault.Newf(fault.Forbidden, "insufficient_scope", "this call needs the scope %s, which the API key does not have", route.Scope)
 	}
-	return p.place(ctx, route, call)
+	return place(route, call)
 }
 
 // watch bounds the time that we take ourselves. It stands still while a body
@@ -187,9 +216,21 @@ func (w *watch) run(ctx context.Context, do func(ctx context.Context) error) err
 }
 
 func (p *Pipeline) authenticate(ctx context.Context, r *http.Request, route Route, call *Call) error {
-	if route.Credential == None {
+	switch route.Credential {
+	case None:
 		return nil
+	case Optional:
+		if err := p.identify(ctx, r, route, call); fault.KindOf(err) != fault.Unauthorized {
+			return err
+		}
+		return nil
+	default:
+		return p.identify(ctx, r, route, call)
 	}
+}
+
+// identify reads the caller's token. There is no caller unless it is good.
+func (p *Pipeline) identify(ctx context.Context, r *http.Request, route Route, call *Call) error {
 	scheme, raw, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) != 1 {
 		return token.ErrInvalid
@@ -198,7 +239,7 @@ func (p *Pipeline) authenticate(ctx context.Context, r *http.Request, route Rout
 	if err != nil {
 		return err
 	}
-	key, err := p.Keys.KeyByID(ctx, keyID)
+	key, err := p.caller(ctx, route, call, keyID)
 	if fault.KindOf(err) == fault.NotFound {
 		return token.ErrInvalid
 	}
@@ -211,6 +252,17 @@ func (p *Pipeline) authenticate(ctx context.Context, r *http.Request, route Rout
 	call.Key = key
 	call.Tenant = tenant.ID{Account: key.AccountID, Env: key.Env}
 	return nil
+}
+
+// caller reads the key and, where the path names one, the organization with
+// it: nobody is asked twice for what one reading can tell. Whether the caller
+// may know of the organization is decided by place.
+func (p *Pipeline) caller(ctx context.Context, route Route, call *Call, keyID string) (key apikey.Key, err error) {
+	if !route.inOrganization() || !tenant.IsDomain(call.Path("org")) {
+		return p.Keys.KeyByID(ctx, keyID)
+	}
+	key, call.Org, err = p.Keys.KeyIn(ctx, keyID, call.Path("org"))
+	return key, err
 }
 
 func (p *Pipeline) limit(ctx context.Context, rate Rate, call Call) error {
@@ -234,20 +286,16 @@ func (p *Pipeline) take(ctx context.Context, rate Rate, call Call) (ephemeral.Al
 	return p.Limits.Allow(ctx, "rate:{"+rate.Class+"|"+call.Key.ID+"}", rate.Rate)
 }
 
-// place finds the organization of the path. One of another account, one out
-// of the key's reach and one that never was answer alike.
-func (p *Pipeline) place(ctx context.Context, route Route, call *Call) error {
-	if route.Reach != Organization && route.Reach != Remembered {
+// place puts the call into the organization of the path. One of another
+// account, one out of the key's reach and one that never was answer alike.
+func place(route Route, call *Call) error {
+	if !route.inOrganization() {
 		return nil
 	}
-	org, err := p.Organizations.Organization(ctx, call.Tenant.Account, call.Path("org"))
-	if err != nil {
-		return err
-	}
-	if !call.Key.Reaches(org.ID) || org.Deleted() && route.Reach != Remembered {
+	org := call.Org
+	if org.ID == "" || !call.Key.Reaches(org.ID) || org.Deleted() && route.Reach != Remembered {
 		return tenant.ErrNotFound
 	}
-	call.Org = org
 	call.Tenant.Org = org.ID
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"time"
 
+	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/input"
 	"countersign.dev/services/api/internal/tenant"
@@ -30,6 +31,10 @@ type Credential string
 const (
 	None   Credential = "none"
 	APIKey Credential = "api_key" // a Bearer token made for an API key
+	// Optional is APIKey for requests that bring one, and None for the others. A
+	// bad token is as good as none: whoever gets a new one may send the old one
+	// along. What needs a caller asks for Call.Key.
+	Optional Credential = "optional"
 )
 
 // Reach is whose data a route touches.
@@ -53,7 +58,11 @@ type Route struct {
 	Credential Credential
 	Scope      string
 	Reach      Reach
-	Rate       Rate
+	// TellsOrg names a parameter that tells the organization by itself, such
+	// as a code that was made in it. Beside it a Named route does not ask the
+	// domain of an address, which may be anybody's.
+	TellsOrg string
+	Rate     Rate
 	// Within is how long a request may take, once it has arrived, until it is
 	// refused as unavailable; zero sets no bound.
 	Within  time.Duration
@@ -63,10 +72,20 @@ type Route struct {
 	Strict bool
 	// BodyOnly refuses a query: it would end up in logs.
 	BodyOnly bool
+	// Page marks what a browser shows. It answers under the host of the base
+	// URL alone, and takes HEAD where it takes GET.
+	Page bool
+	// Cookie names the cookie that a page is about; [Call] has its value.
+	Cookie string
+	// Form marks what a page's form sends. It is taken from our own pages
+	// only, with the token that was made for the browser's cookie.
+	Form bool
 	// Idempotent takes an Idempotency-Key: every route that sends or creates.
 	Idempotent bool
 	Success    int // status; zero means 200
-	Faults     []int
+	// CacheFor is how long anybody may keep the answer; zero means not at all.
+	CacheFor time.Duration
+	Faults   []int
 	// WriteFault renders faults for the surface; nil means the API's shape.
 	WriteFault func(w http.ResponseWriter, r *http.Request, err error)
 	// Write renders the answer; nil means JSON.
@@ -74,11 +93,15 @@ type Route struct {
 	Handler Handler
 }
 
+// inOrganization reports whether the path names an organization.
+func (r Route) inOrganization() bool { return r.Reach == Organization || r.Reach == Remembered }
+
 // How long calls about codes may take. Somebody waits for the answer, and one
 // that says "try again" in time is worth more than a late one.
 const (
 	WithinCheck = 1750 * time.Millisecond // an answer in 2 s at most
 	WithinSend  = 2500 * time.Millisecond // holds the 2 s that the bus may take
+	WithinHash  = 4 * time.Second         // holds the 2 s that a turn at hashing may take
 )
 
 // DefaultBody is the size of a body in bytes that a route accepts.
@@ -86,14 +109,18 @@ const DefaultBody = 64 << 10
 
 // Call is what the pipeline has verified about a request.
 type Call struct {
-	Key     apikey.Key          // the caller; empty on routes with no credential
+	Key     apikey.Key          // the caller; empty on routes with no credential, and with an optional one where none came
 	Tenant  tenant.ID           // filled as far as the reach goes
-	Org     tenant.Organization // with Reach Organization and Remembered
+	Org     tenant.Organization // with Reach Organization and Remembered; with Named where the input names one
 	Source  netip.Addr          // the client's address, for limits
 	TraceID string
-	path    func(name string) string
-	form    func() map[string]string
-	Request *http.Request // its headers; the body has been read
+	// Cookie is the value of the route's cookie, empty when the browser has
+	// none; PageToken goes into the form of a page that is about it.
+	Cookie    secret.Text
+	PageToken secret.Text
+	path      func(name string) string
+	form      func() map[string]string
+	Request   *http.Request // its headers; the body has been read
 }
 
 // Path returns a path parameter, unescaped.

@@ -1,8 +1,10 @@
-// Package relay brings back what became of each delivery.
+// Package relay runs between the database and the bus: it publishes what the
+// rules have put into the outbox, and brings back what became of each delivery.
 //
-// request -> challenge -> event -> WORKER's RESULT -> provider's receipt
+// request -> OUTBOX -> event -> worker -> RESULT -> provider's receipt
 //
-// It consumes DELIVERIES, one durable shared by all replicas, and hands each
+// [Outgoing] publishes entries of the outbox until they are closed. [Relay]
+// consumes DELIVERIES, one durable shared by all replicas, and hands each
 // outcome to the delivery rules; and it ends deliveries that nobody reports.
 package relay
 

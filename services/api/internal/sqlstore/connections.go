@@ -9,13 +9,23 @@ import (
 
 var _ tenant.ConnectionStore = (*Store)(nil)
 
-const connectionColumns = `id, account_id, org_id, environment, active, delivery, countries, sms_per_hour, sms_per_day, created_at, updated_at`
+const connectionColumns = `connections.id, connections.account_id, connections.org_id, connections.environment, connections.active, connections.delivery,
+	connections.countries, connections.sms_per_hour, connections.sms_per_day, connections.created_at, connections.updated_at`
 
 func scanConnection(row scanner) (tenant.Connection, error) {
-	c := tenant.Connection{Countries: []string{}}
-	err := row.Scan(&c.ID, &c.Tenant.Account, &c.Tenant.Org, &c.Tenant.Env, &c.Active, &c.Delivery, document{&c.Countries},
-		&c.SMSPerHour, &c.SMSPerDay, instant{&c.CreatedAt}, instant{&c.UpdatedAt})
+	c := emptyConnection()
+	err := row.Scan(connectionInto(&c)...)
 	return c, err
+}
+
+func emptyConnection() tenant.Connection { return tenant.Connection{Countries: []string{}} }
+
+// connectionInto is where connectionColumns go.
+func connectionInto(c *tenant.Connection) []any {
+	return []any{
+		&c.ID, &c.Tenant.Account, &c.Tenant.Org, &c.Tenant.Env, &c.Active, &c.Delivery, document{&c.Countries},
+		&c.SMSPerHour, &c.SMSPerDay, instant{&c.CreatedAt}, instant{&c.UpdatedAt},
+	}
 }
 
 // createConnection hangs a connection on its organization, whatever tenant it

@@ -12,7 +12,7 @@ import (
 
 var _ delivery.Store = (*Store)(nil)
 
-const deliveryColumns = `id, account_id, org_id, environment, user_id, request_id, trace_id, channel, recipient, state,
+const deliveryColumns = `id, account_id, org_id, environment, COALESCE(user_id, ''), request_id, trace_id, channel, recipient, state,
 	provider_id, receipt, reason, expires_at, accepted_at, created_at, updated_at`
 
 func scanDelivery(row scanner) (delivery.Delivery, error) {
@@ -25,10 +25,12 @@ func scanDelivery(row scanner) (delivery.Delivery, error) {
 // Apply implements delivery.Store. Outcomes come in any order, so what an
 // outcome may write depends on the state alone: reason and receipt belong to
 // the state and move with it; without a new state a reason counts while the
-// delivery is pending, and a receipt until one has decided the state.
+// delivery is pending, and a receipt until one has decided the state. What has
+// a row in the outbox leaves it with its first word that is not "later".
 func (s *Store) Apply(ctx context.Context, u delivery.Update) error {
 	return s.inTx(ctx, "apply outcome", limit, func(ctx context.Context, tx *sql.Tx) error {
-		if err := applyFacts(ctx, tx, u); err != nil {
+		open, err := applyFacts(ctx, tx, u)
+		if err != nil {
 			return err
 		}
 		if u.Attempt != nil {
@@ -41,22 +43,41 @@ func (s *Store) Apply(ctx context.Context, u delivery.Update) error {
 				return err
 			}
 		}
-		if u.State == "" {
+		if open {
+			if open, err = applyToOutbox(ctx, tx, u); err != nil {
+				return err
+			}
+		}
+		if u.State == "" || open {
 			return applyWord(ctx, tx, u)
 		}
 		return applyState(ctx, tx, u)
 	})
 }
 
-// applyFacts locks the delivery and stores what is true in every state.
-func applyFacts(ctx context.Context, tx *sql.Tx, u delivery.Update) error {
+// applyFacts locks the delivery and stores what is true in every state. It
+// reports whether the outbox has a row of the delivery.
+func applyFacts(ctx context.Context, tx *sql.Tx, u delivery.Update) (open bool, err error) {
 	var accepted any
 	if u.Accepted {
 		accepted = millis(u.At)
 	}
-	return mustTouch(ctx, tx, delivery.ErrNotFound, stmt("apply outcome",
+	err = one(ctx, tx, delivery.ErrNotFound, stmt("apply outcome",
 		`UPDATE deliveries SET provider_id = CASE WHEN $2 = '' THEN provider_id ELSE $2 END, accepted_at = COALESCE(accepted_at, $3)
-		WHERE id = $1`, u.DeliveryID, u.ProviderID, accepted))
+		WHERE id = $1 RETURNING EXISTS (SELECT 1 FROM outbox WHERE id = $1)`, u.DeliveryID, u.ProviderID, accepted), &open)
+	return open, err
+}
+
+// applyToOutbox ends the row of the delivery, or makes it due again; then it
+// stays open.
+func applyToOutbox(ctx context.Context, tx *sql.Tx, u delivery.Update) (open bool, err error) {
+	switch {
+	case !u.AskAgain.IsZero():
+		return askAgain(ctx, tx, u.DeliveryID, u.AskAgain)
+	case u.State != "":
+		return false, closeEntries(ctx, tx, u.DeliveryID)
+	}
+	return true, nil
 }
 
 // applyState moves the state if it may follow the one that is there.
@@ -151,23 +172,42 @@ func (s *Store) fillAttempts(ctx context.Context, deliveries []delivery.Delivery
 // that bound nothing any more. It works in portions that commit on their own
 // and skips rows that somebody else is changing.
 func (s *Store) EndSilent(ctx context.Context, overdue, unheard, forget, now time.Time) (ended int, err error) {
-	for _, end := range []statement{
-		stmt("expire deliveries",
-			`UPDATE deliveries SET state = 'expired', updated_at = $2 WHERE state = 'pending' AND id IN (
-				SELECT id FROM deliveries WHERE state = 'pending' AND expires_at < $1 ORDER BY expires_at LIMIT $3`+s.dialect.skipLocked+`)`,
-			millis(overdue), millis(now), portion),
-		stmt("give up on deliveries",
-			`UPDATE deliveries SET state = 'unknown', updated_at = $2 WHERE state = 'accepted' AND id IN (
-				SELECT id FROM deliveries WHERE state = 'accepted' AND updated_at < $1 ORDER BY updated_at LIMIT $3`+s.dialect.skipLocked+`)`,
-			millis(unheard), millis(now), portion),
-	} {
-		n, err := s.inPortions(ctx, end)
-		ended += n
-		if err != nil {
-			return ended, err
-		}
+	if ended, err = s.expire(ctx, overdue, now); err != nil {
+		return ended, err
+	}
+	unknown, err := s.inPortions(ctx, stmt("give up on deliveries",
+		`UPDATE deliveries SET state = 'unknown', updated_at = $2 WHERE state = 'accepted' AND id IN (
+			SELECT id FROM deliveries WHERE state = 'accepted' AND channel <> 'email' AND updated_at < $1 ORDER BY updated_at LIMIT $3`+s.dialect.skipLocked+`)`,
+		millis(unheard), millis(now), portion))
+	ended += unknown
+	if err != nil {
+		return ended, err
 	}
 	return ended, s.forget(ctx, forget, now)
+}
+
+// expire ends deliveries with their rows in the outbox, each portion in a
+// transaction.
+func (s *Store) expire(ctx context.Context, overdue, now time.Time) (total int, err error) {
+	for {
+		var ended []string
+		err := s.inTx(ctx, "expire deliveries", limit, func(ctx context.Context, tx *sql.Tx) (err error) {
+			ended, err = many(ctx, tx, stmt("expire deliveries",
+				`UPDATE deliveries SET state = 'expired', updated_at = $2 WHERE state = 'pending' AND id IN (
+					SELECT id FROM deliveries WHERE state = 'pending' AND expires_at < $1 ORDER BY expires_at LIMIT $3`+s.dialect.skipLocked+`) RETURNING id`,
+				millis(overdue), millis(now), portion), scanID)
+			if err != nil {
+				return err
+			}
+			return closeEntries(ctx, tx, ended...)
+		})
+		if err != nil {
+			return total, err
+		}
+		if total += len(ended); len(ended) < portion {
+			return total, nil
+		}
+	}
 }
 
 // inPortions repeats a statement until it finds less than a full portion.

@@ -22,7 +22,7 @@ func (b *bench) inhabit(of tenant.ID) user.User {
 	u := b.user(of)
 	f := newPending(u, "+41790000001")
 	b.must(b.PutPendingSMS(b.t.Context(), f))
-	b.must(b.ConfirmSMS(b.t.Context(), f, noon))
+	b.must(b.ConfirmSMS(b.t.Context(), f, nil, noon))
 	_, _, err := b.CountGuess(b.t.Context(), subject(u), window, noon)
 	b.must(err)
 	d, err := b.reserve(newSend("number of "+u.ID, noon), u)

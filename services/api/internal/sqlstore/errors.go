@@ -98,6 +98,7 @@ var (
 	accountDomain = constraint{"accounts_domain_key", "accounts.domain"}
 	livingDomain  = constraint{"organizations_living_domain_key", "organizations.domain"}
 	userEmail     = constraint{"users_email_key", "users.email_canonical"}
+	provenDomain  = constraint{"organization_domains_proven_key", "organization_domains.domain"}
 )
 
 // violatedBy reports whether err is a violation of the unique rule.

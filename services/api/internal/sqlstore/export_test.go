@@ -1,6 +1,19 @@
 package sqlstore
 
-import "database/sql"
+import (
+	"context"
+	"database/sql"
+	"time"
+)
 
 // DB is the handle that writes, for tests that look behind the store.
 func (s *Store) DB() *sql.DB { return s.write }
+
+// Supersede runs what rules do within a transaction of theirs.
+func (s *Store) Supersede(ctx context.Context, deliveryIDs []string, now time.Time) (ended []string, err error) {
+	err = s.inTx(ctx, "supersede", limit, func(ctx context.Context, tx *sql.Tx) (err error) {
+		ended, err = supersede(ctx, tx, deliveryIDs, now)
+		return err
+	})
+	return ended, err
+}

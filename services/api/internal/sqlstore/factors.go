@@ -7,32 +7,45 @@ import (
 	"time"
 
 	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
 
 var _ factor.Store = (*Store)(nil)
 
-const factorColumns = `id, account_id, org_id, environment, user_id, phone_sealed, created_at, expires_at, confirmed_at`
+const factorColumns = `sms_factors.id, sms_factors.account_id, sms_factors.org_id, sms_factors.environment, sms_factors.user_id,
+	sms_factors.phone_sealed, sms_factors.created_at, sms_factors.expires_at, sms_factors.confirmed_at`
 
 func (s *Store) factor(ctx context.Context, missing error, st statement) (f factor.SMS, err error) {
 	err = oneBy(ctx, s.read, missing, st, func(r scanner) error {
 		var sealed []byte
-		if err := r.Scan(&f.ID, &f.Tenant.Account, &f.Tenant.Org, &f.Tenant.Env, &f.UserID, &sealed,
-			instant{&f.CreatedAt}, instant{&f.ExpiresAt}, instant{&f.ConfirmedAt}); err != nil {
+		if err := r.Scan(factorInto(&f, &sealed)...); err != nil {
 			return err
 		}
-		number, err := s.keys.Open(sealFactorPhone, rowOf(f.Tenant, f.UserID, f.ID), sealed)
-		if err != nil {
-			return fmt.Errorf("open number of factor %s: %w", f.ID, err)
-		}
-		f.Phone = string(number)
-		return nil
+		f.Phone, err = s.openFactorPhone(f, sealed)
+		return err
 	})
 	if err != nil {
 		return factor.SMS{}, err
 	}
 	return f, nil
+}
+
+// factorInto is where factorColumns go.
+func factorInto(f *factor.SMS, sealed *[]byte) []any {
+	return []any{
+		&f.ID, &f.Tenant.Account, &f.Tenant.Org, &f.Tenant.Env, &f.UserID, sealed,
+		instant{&f.CreatedAt}, instant{&f.ExpiresAt}, instant{&f.ConfirmedAt},
+	}
+}
+
+func (s *Store) openFactorPhone(f factor.SMS, sealed []byte) (string, error) {
+	number, err := s.keys.Open(sealFactorPhone, rowOf(f.Tenant, f.UserID, f.ID), sealed)
+	if err != nil {
+		return "", fmt.Errorf("open number of factor %s: %w", f.ID, err)
+	}
+	return string(number), nil
 }
 
 // SMS implements factor.Store.
@@ -72,7 +85,7 @@ func (s *Store) PutPendingSMS(ctx context.Context, f factor.SMS) error {
 
 // ConfirmSMS implements factor.Store. The user's row is locked first, as by
 // everything else that changes a user.
-func (s *Store) ConfirmSMS(ctx context.Context, f factor.SMS, now time.Time) error {
+func (s *Store) ConfirmSMS(ctx context.Context, f factor.SMS, told []outbox.Entry, now time.Time) error {
 	return s.inTx(ctx, "confirm factor", limit, func(ctx context.Context, tx *sql.Tx) error {
 		t := f.Tenant
 		var sealed []byte
@@ -90,6 +103,9 @@ func (s *Store) ConfirmSMS(ctx context.Context, f factor.SMS, now time.Time) err
 			`UPDATE sms_factors SET pending = FALSE, expires_at = NULL, confirmed_at = $6
 			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id = $5 AND pending = TRUE AND expires_at > $6`,
 			t.Account, t.Org, t.Env, f.UserID, f.ID, millis(now))); err != nil {
+			return err
+		}
+		if err := s.insertEntries(ctx, tx, told); err != nil {
 			return err
 		}
 		number, err := s.openPhone(t, f.UserID, sealed)

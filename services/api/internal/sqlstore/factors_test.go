@@ -26,7 +26,7 @@ func TestAFactorIsInForceUntilTheNextIsConfirmed(t *testing.T) {
 		}
 		confirm := func(f factor.SMS, at time.Time) factor.SMS {
 			t.Helper()
-			b.must(b.ConfirmSMS(t.Context(), f, at))
+			b.must(b.ConfirmSMS(t.Context(), f, nil, at))
 			f.ConfirmedAt, f.ExpiresAt = at, time.Time{}
 			return f
 		}
@@ -46,14 +46,14 @@ func TestAFactorIsInForceUntilTheNextIsConfirmed(t *testing.T) {
 		b.must(b.PutPendingSMS(t.Context(), abandoned))
 		b.must(b.PutPendingSMS(t.Context(), second))
 		inForce(first)
-		b.isErr(b.ConfirmSMS(t.Context(), abandoned, noon.Add(time.Minute)), factor.ErrNoPending)
+		b.isErr(b.ConfirmSMS(t.Context(), abandoned, nil, noon.Add(time.Minute)), factor.ErrNoPending)
 		inForce(first) // a confirmation that failed took nothing away
 		if got, err := b.PendingSMS(t.Context(), u.Tenant, u.ID, noon); err != nil || !reflect.DeepEqual(got, second) {
 			t.Errorf("PendingSMS = %+v, %v, want the last one", got, err)
 		}
 		second = confirm(second, noon.Add(2*time.Minute))
 		inForce(second)
-		b.isErr(b.ConfirmSMS(t.Context(), second, noon.Add(2*time.Minute)), factor.ErrNoPending)
+		b.isErr(b.ConfirmSMS(t.Context(), second, nil, noon.Add(2*time.Minute)), factor.ErrNoPending)
 		inForce(second)
 		if n := b.count("sms_factors"); n != 1 {
 			t.Errorf("%d factors, want 1", n)
@@ -74,7 +74,7 @@ func TestAPendingFactorDies(t *testing.T) {
 		}
 		_, err := b.PendingSMS(t.Context(), u.Tenant, u.ID, f.ExpiresAt)
 		b.isErr(err, factor.ErrNoPending)
-		b.isErr(b.ConfirmSMS(t.Context(), f, f.ExpiresAt), factor.ErrNoPending)
+		b.isErr(b.ConfirmSMS(t.Context(), f, nil, f.ExpiresAt), factor.ErrNoPending)
 	})
 }
 
@@ -85,7 +85,7 @@ func TestConfirmingVerifiesTheUsersOwnNumberOnly(t *testing.T) {
 			u := b.user(of)
 			f := newPending(u, number)
 			b.must(b.PutPendingSMS(t.Context(), f))
-			b.must(b.ConfirmSMS(t.Context(), f, noon.Add(time.Minute)))
+			b.must(b.ConfirmSMS(t.Context(), f, nil, noon.Add(time.Minute)))
 			got, err := b.UserByID(t.Context(), of, u.ID)
 			if err != nil || got.PhoneVerified != verified || got.Phone != u.Phone {
 				t.Errorf("after a code to %s: %+v, %v, want verified = %v", number, got, err, verified)
@@ -103,7 +103,7 @@ func TestOneOfManyConfirms(t *testing.T) {
 		for range 20 {
 			f := newPending(u, u.Phone)
 			b.must(b.PutPendingSMS(t.Context(), f))
-			errs := together(t, 32, func(ctx context.Context, _ int) error { return b.ConfirmSMS(ctx, f, noon) })
+			errs := together(t, 32, func(ctx context.Context, _ int) error { return b.ConfirmSMS(ctx, f, nil, noon) })
 			if ok := tally(t, errs, factor.ErrNoPending); ok != 1 {
 				t.Fatalf("%d of 32 confirmed, want 1", ok)
 			}

@@ -61,7 +61,7 @@ func TestAPoolOfOneIsEnough(t *testing.T) {
 				for _, step := range []func() error{
 					func() error { return b.CreateUser(ctx, u) },
 					func() error { return b.PutPendingSMS(ctx, f) },
-					func() error { return b.ConfirmSMS(ctx, f, noon) },
+					func() error { return b.ConfirmSMS(ctx, f, nil, noon) },
 					func() error { _, _, err := b.CountGuess(ctx, subject(u), window, noon); return err },
 					func() error { return b.Reserve(ctx, send, d) },
 					func() error {
@@ -70,7 +70,7 @@ func TestAPoolOfOneIsEnough(t *testing.T) {
 					},
 					func() error { _, err := b.Deliveries(ctx, of, delivery.Filter{}, first(200)); return err },
 					func() error {
-						_, err := b.UpdateUser(ctx, of, u.ID, func(u *user.User) error { u.Active = false; return nil })
+						_, err := b.UpdateUser(ctx, of, u.ID, nil, func(u *user.User) error { u.Active = false; return nil })
 						return err
 					},
 					func() error { _, err := b.EndSilent(ctx, noon, noon, noon, noon); return err },
@@ -120,7 +120,7 @@ func TestWaitingHasAnEnd(t *testing.T) {
 		return open(t, sqlstore.Config{DSN: with(t, dsn, setting, value), Keys: keys})
 	}
 	rename := func(ctx context.Context, s *sqlstore.Store) error {
-		_, err := s.UpdateUser(ctx, of, u.ID, func(*user.User) error { return nil })
+		_, err := s.UpdateUser(ctx, of, u.ID, nil, func(*user.User) error { return nil })
 		return err
 	}
 	hold, err := b.DB().BeginTx(t.Context(), nil)

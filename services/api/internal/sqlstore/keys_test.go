@@ -15,7 +15,7 @@ import (
 func newKey(a tenant.Account, env string, at time.Time) apikey.Key {
 	return apikey.Key{
 		ID: id.UUID(), AccountID: a.ID, AccountDomain: a.Domain, Env: env, Name: "server", Scopes: apikey.Standard(),
-		Organizations: []string{id.UUID()}, SecretDigest: apikey.Digest(id.Token()), CreatedAt: at,
+		Organizations: []string{id.UUID()}, RedirectURIs: []string{"https://app.example/cb"}, SecretDigest: apikey.Digest(id.Token()), CreatedAt: at,
 	}
 }
 
@@ -51,6 +51,50 @@ func TestAPIKeys(t *testing.T) {
 		if got, err := b.KeyByID(t.Context(), old.ID); err != nil || !got.Revoked() {
 			t.Errorf("a revoked key = %+v, %v", got, err)
 		}
+	})
+}
+
+// KeyIn is KeyByID and Organization in one: of its own account, the living
+// one before the dead ones, and the key alone where there is none.
+func TestAKeyWithItsOrganization(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		account, other := b.account(), b.account()
+		key := newKey(account, tenant.Default, noon)
+		b.must(b.CreateKey(t.Context(), key))
+		b.organization(account.ID) // a neighbour
+		is := func(domain string, want tenant.Organization) {
+			t.Helper()
+			gotKey, got, err := b.KeyIn(t.Context(), key.ID, domain)
+			if err != nil || !reflect.DeepEqual(gotKey, key) || !reflect.DeepEqual(got, want) {
+				t.Errorf("KeyIn(%q) = %+v, %+v, %v, want %+v", domain, gotKey, got, err, want)
+			}
+		}
+		none := tenant.Organization{EmailDomains: []string{}, RedirectURIs: []string{}}
+		is("acme", none)
+		is("", none)
+		is(b.organization(other.ID).Domain, none)
+
+		var dead tenant.Organization
+		for i := range 2 {
+			o, connections := newOrganization(account.ID, "acme")
+			o.CreatedAt = noon.Add(time.Duration(i) * time.Minute)
+			b.must(b.CreateOrganization(t.Context(), o, connections))
+			living, err := b.Organization(t.Context(), account.ID, "acme")
+			b.must(err)
+			is("acme", living)
+			dead, err = b.DeleteOrganization(t.Context(), account.ID, o.ID, "", noon.Add(time.Duration(i+1)*time.Hour))
+			b.must(err)
+			is("acme", dead)
+		}
+		theirs, connections := newOrganization(other.ID, "acme") // takes the domain that is free now
+		b.must(b.CreateOrganization(t.Context(), theirs, connections))
+		is("acme", dead)
+		_, _, err := b.KeyIn(t.Context(), id.UUID(), "acme")
+		b.isErr(err, apikey.ErrNotFound)
+		revoked, err := b.RevokeKey(t.Context(), account.ID, key.Env, key.ID, noon)
+		b.must(err)
+		key = revoked
+		is("acme", dead)
 	})
 }
 

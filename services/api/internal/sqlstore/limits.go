@@ -146,10 +146,18 @@ func (s *Store) forgetLimits(ctx context.Context, before, now time.Time) error {
 			`DELETE FROM prefix_conversions WHERE since < $1 AND prefix IN (
 				SELECT prefix FROM prefix_conversions WHERE since < $1 ORDER BY since LIMIT $2`+s.dialect.skipLocked+`)`,
 			millis(before), portion),
+		stmt("drop links",
+			`DELETE FROM links WHERE expires_at < $1 AND digest IN (
+				SELECT digest FROM links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2`+s.dialect.skipLocked+`)`,
+			millis(before), portion),
+		stmt("drop password codes",
+			`DELETE FROM password_codes WHERE expires_at < $1 AND digest IN (
+				SELECT digest FROM password_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2`+s.dialect.skipLocked+`)`,
+			millis(before), portion),
 	} {
 		if _, err := s.inPortions(ctx, drop); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.forgetPasswords(ctx, now)
 }

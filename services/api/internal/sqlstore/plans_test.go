@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/listing"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -20,6 +22,7 @@ import (
 // bigTables grow with users and with what is sent to them.
 var bigTables = []string{
 	"users", "sms_factors", "guess_budgets", "send_gaps", "send_budgets", "deliveries", "delivery_attempts", "sandbox_messages",
+	"outbox", "password_budgets",
 }
 
 // fill makes a thousand organizations with a million users and what hangs on
@@ -27,7 +30,9 @@ var bigTables = []string{
 var fill = []string{
 	`SET session_replication_role = replica`, // nobody checks the foreign keys of a million rows
 	`INSERT INTO accounts VALUES ('a', 'a', 'a', 1)`,
-	`INSERT INTO organizations SELECT 'o' || i, 'a', 'o' || i, 'o', '[]', '', '', i, i FROM generate_series(1, 1000) i`,
+	`INSERT INTO organizations SELECT 'o' || i, 'a', 'o' || i, 'o', '[]', '', '', '', '[]', i, i FROM generate_series(1, 1000) i`,
+	`INSERT INTO connections (org_id, environment, account_id, id, active, delivery, countries, sms_per_hour, sms_per_day, created_at, updated_at)
+		SELECT id, 'sandbox', account_id, id, TRUE, 'worker', '[]', 1, 1, 1, 1 FROM organizations`,
 	`INSERT INTO users SELECT 'o' || (i - 1) / 1000 + 1, 'sandbox', 'u' || i, 'a', 'e' || i, 'e' || i, FALSE, NULL, FALSE, TRUE, '{}', NULL, i, i FROM generate_series(1, 1000000) i`,
 	`INSERT INTO sms_factors SELECT org_id, environment, id, FALSE, account_id, id, '', 1, NULL, 1 FROM users WHERE created_at <= 200000`,
 	`INSERT INTO guess_budgets SELECT org_id, environment, id, 'second_factor', account_id, 1, 1, 0, 1 FROM users WHERE created_at <= 200000`,
@@ -35,8 +40,11 @@ var fill = []string{
 	`INSERT INTO send_budgets SELECT 'user:' || id, 3600000, 4000000000000 + created_at, 1 FROM users WHERE created_at <= 200000`,
 	`INSERT INTO deliveries SELECT org_id, environment, 'd' || id, account_id, id, 'r' || id, '', 'sms', '', 'delivered', '', '', '', 1, 1, created_at, created_at
 		FROM users WHERE created_at <= 200000`,
+	`INSERT INTO outbox SELECT id, account_id, org_id, environment, 'message', id, '', 1, 0, 4000000000000 + created_at, 5000000000000, 1 FROM deliveries`,
 	`INSERT INTO delivery_attempts SELECT id, 1, 'delivered', org_id, environment, 1, '' FROM deliveries`,
 	`INSERT INTO sandbox_messages SELECT id, id, account_id, org_id, environment, 'sms', request_id, '', decode(md5(id), 'hex'), 4000000000000 + created_at FROM deliveries`,
+	`INSERT INTO password_budgets SELECT decode(md5(id), 'hex'), account_id, org_id, environment, CASE WHEN created_at % 2 = 0 THEN id END, 1, 1, 0, 1, 4000000000000 + created_at
+		FROM users WHERE created_at <= 200000`,
 	`SET session_replication_role = origin`,
 	`ANALYZE`,
 }
@@ -89,6 +97,16 @@ func (b *bench) scans() map[string]int64 {
 	return out
 }
 
+// standings reads a user by id and by address.
+func standings(ctx context.Context, s *sqlstore.Store, u user.User) error {
+	for _, key := range []user.Key{{ID: u.ID}, {Canonical: u.Email.Canonical}} {
+		if _, err := s.Standing(ctx, u.Tenant, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // everyCall makes every call of the store that touches a big table.
 func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 	t.Helper()
@@ -106,14 +124,17 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 	old := noon.Add(-time.Hour)
 	organization, connections := newOrganization("a", id.UUID())
 	calls := map[string]func() error{
-		"01 CreateUser":          func() error { return s.CreateUser(ctx, u) },
-		"02 UserByID":            func() error { _, err := s.UserByID(ctx, of, u.ID); return err },
-		"03 UserByEmail":         func() error { _, err := s.UserByEmail(ctx, of, u.Email.Canonical); return err },
-		"04 Users":               func() error { _, err := s.Users(ctx, of, listing.Of(2, 200)); return err },
-		"05 UpdateUser":          func() error { _, err := s.UpdateUser(ctx, of, u.ID, func(*user.User) error { return nil }); return err },
+		"01 CreateUser":  func() error { return s.CreateUser(ctx, u) },
+		"02 UserByID":    func() error { _, err := s.UserByID(ctx, of, u.ID); return err },
+		"03 UserByEmail": func() error { _, err := s.UserByEmail(ctx, of, u.Email.Canonical); return err },
+		"04 Users":       func() error { _, err := s.Users(ctx, of, listing.Of(2, 200)); return err },
+		"05 UpdateUser": func() error {
+			_, err := s.UpdateUser(ctx, of, u.ID, nil, func(*user.User) error { return nil })
+			return err
+		},
 		"06 PutPendingSMS":       func() error { return s.PutPendingSMS(ctx, f) },
 		"07 PendingSMS":          func() error { _, err := s.PendingSMS(ctx, of, u.ID, noon); return err },
-		"08 ConfirmSMS":          func() error { return s.ConfirmSMS(ctx, f, noon) },
+		"08 ConfirmSMS":          func() error { return s.ConfirmSMS(ctx, f, nil, noon) },
 		"09 SMS":                 func() error { _, err := s.SMS(ctx, of, u.ID); return err },
 		"10 CountGuess":          func() error { _, _, err := s.CountGuess(ctx, subject(u), window, noon); return err },
 		"11 CountGuess, refused": func() error { w := window; w.Cap = 1; _, _, err := s.CountGuess(ctx, subject(u), w, noon); return err },
@@ -123,8 +144,8 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 		"15 Reserve, in the gap": func() error { return limited(s.Reserve(ctx, send, newDelivery(u, noon))) },
 		"16 Reserve, spent":      func() error { return limited(s.Reserve(ctx, late, newDelivery(u, noon))) },
 		"17 Unreserve":           func() error { return s.Unreserve(ctx, send, d.ID, "x") },
-		"18 Answered":            func() error { return s.Answered(ctx, send.Number) },
-		"19 SentAt":              func() error { _, err := s.SentAt(ctx, of, d.ID); return err },
+		"18 Answered":            func() error { _, err := s.Answered(ctx, send.Number, of, d.ID); return err },
+		"19 Standing":            func() error { return standings(ctx, s, u) },
 		"20 Apply, the state":    func() error { return apply(ctx, s, d, "accepted", "failed") },
 		"21 Apply, a word":       func() error { return apply(ctx, s, d, "") },
 		"22 Deliveries":          func() error { return listDeliveries(ctx, s, of, delivery.Filter{}) },
@@ -143,6 +164,16 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 			return err
 		},
 	}
+	entry := (&bench{t: t}).newMail(of, "u"+fmt.Sprint(round*1000+500))
+	maps.Copy(calls, map[string]func() error{
+		"40 Enqueue":   func() error { return s.Enqueue(ctx, entry) },
+		"41 TakeDue":   func() error { _, err := s.TakeDue(ctx, outbox.Message, 64, time.Hour, noon); return err },
+		"42 StillOpen": func() error { _, err := s.StillOpen(ctx, []string{entry.ID, "x"}); return err },
+		"43 PutBack":   func() error { return s.PutBack(ctx, []outbox.Row{{ID: entry.ID, N: 1}}, noon) },
+		"44 Supersede": func() error { _, err := s.Supersede(ctx, []string{entry.ID}, noon); return err },
+		"45 Done":      func() error { return s.Done(ctx, []string{entry.ID}) },
+	})
+	maps.Copy(calls, passwordCalls(ctx, s, u))
 	names := make([]string, 0, len(calls))
 	for name := range calls {
 		names = append(names, name)

@@ -82,6 +82,9 @@ func TestASealedNumberOpensInItsRowOnly(t *testing.T) {
 		if f, err := b.SMS(t.Context(), of, two.ID); err == nil {
 			t.Errorf("a moved number opened: %+v", f)
 		}
+		if s, err := b.Standing(t.Context(), of, user.Key{ID: two.ID}); err == nil {
+			t.Errorf("a moved number opened: %+v", s)
+		}
 		if gone, err := b.DeleteUser(t.Context(), of, two.ID); err != nil || gone.ID != two.ID || gone.Phone != "" {
 			t.Errorf("DeleteUser = %+v, %v, want the user without its number", gone, err)
 		}
@@ -92,7 +95,7 @@ func TestASealedNumberOpensInItsRowOnly(t *testing.T) {
 		if _, err := stranger.UserByID(t.Context(), of, one.ID); err == nil {
 			t.Error("a number opened with other keys")
 		}
-		if _, err := stranger.UpdateUser(t.Context(), of, one.ID, func(*user.User) error { return nil }); err == nil {
+		if _, err := stranger.UpdateUser(t.Context(), of, one.ID, nil, func(*user.User) error { return nil }); err == nil {
 			t.Error("a user was updated without its number being readable")
 		}
 	})

@@ -158,21 +158,18 @@ func returnGap(ctx context.Context, tx *sql.Tx, send challenge.Send) error {
 	return err
 }
 
-// SentAt implements challenge.Store.
-func (s *Store) SentAt(ctx context.Context, t tenant.ID, deliveryID string) (time.Time, error) {
-	var sent time.Time
-	err := one(ctx, s.read, errNone, stmt("read time of sending",
-		`SELECT accepted_at FROM deliveries WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND id = $4`,
-		t.Account, t.Org, t.Env, deliveryID), instant{&sent})
-	if errors.Is(err, errNone) {
-		return time.Time{}, nil
+// Answered implements challenge.Store. It looks before it writes: most numbers
+// have nothing to clear, and looking tells when the message was sent, too.
+func (s *Store) Answered(ctx context.Context, number []byte, t tenant.ID, deliveryID string) (sentAt time.Time, err error) {
+	var unanswered int64
+	err = one(ctx, s.read, nil, stmt("look for gap",
+		`SELECT COALESCE((SELECT unanswered FROM send_gaps WHERE number_index = $1), 0),
+			(SELECT accepted_at FROM deliveries WHERE account_id = $2 AND org_id = $3 AND environment = $4 AND id = $5)`,
+		number, t.Account, t.Org, t.Env, deliveryID), &unanswered, instant{&sentAt})
+	if err != nil || unanswered == 0 {
+		return sentAt, err
 	}
-	return sent, err
-}
-
-// Answered implements challenge.Store.
-func (s *Store) Answered(ctx context.Context, number []byte) error {
-	_, err := exec(ctx, s.write, stmt("end gap",
+	_, err = exec(ctx, s.write, stmt("end gap",
 		`UPDATE send_gaps SET unanswered = 0 WHERE number_index = $1 AND unanswered > 0`, number))
-	return err
+	return sentAt, err
 }

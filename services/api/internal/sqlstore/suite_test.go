@@ -111,7 +111,7 @@ func (b *bench) account() tenant.Account {
 func newOrganization(account string, domain string) (tenant.Organization, []tenant.Connection) {
 	o := tenant.Organization{
 		ID: id.UUID(), AccountID: account, Domain: domain, Name: "Acme " + domain, EmailDomains: []string{"acme.example", "acme.test"},
-		Color: "#102030", Locale: "de-CH", CreatedAt: noon, UpdatedAt: noon,
+		Color: "#102030", Locale: "de-CH", LogoURL: "https://cdn.example/logo.png", RedirectURIs: []string{"https://app.example/cb"}, CreatedAt: noon, UpdatedAt: noon,
 	}
 	var connections []tenant.Connection
 	for _, env := range []string{tenant.Sandbox, tenant.Default} {

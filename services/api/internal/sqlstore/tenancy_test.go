@@ -44,17 +44,25 @@ func TestStrangersFindNothing(t *testing.T) {
 					return err
 				},
 				"UpdateUser": func(ctx context.Context) error {
-					_, err := b.UpdateUser(ctx, stranger, victim.ID, func(u *user.User) error { u.Active = false; return nil })
+					_, err := b.UpdateUser(ctx, stranger, victim.ID, nil, func(u *user.User) error { u.Active = false; return nil })
 					return err
 				},
-				"DeleteUser":    func(ctx context.Context) error { _, err := b.DeleteUser(ctx, stranger, victim.ID); return err },
-				"SMS":           func(ctx context.Context) error { _, err := b.SMS(ctx, stranger, victim.ID); return err },
+				"DeleteUser": func(ctx context.Context) error { _, err := b.DeleteUser(ctx, stranger, victim.ID); return err },
+				"SMS":        func(ctx context.Context) error { _, err := b.SMS(ctx, stranger, victim.ID); return err },
+				"Standing": func(ctx context.Context) error {
+					_, err := b.Standing(ctx, stranger, user.Key{ID: victim.ID})
+					return err
+				},
+				"Standing, by address": func(ctx context.Context) error {
+					_, err := b.Standing(ctx, stranger, user.Key{Canonical: victim.Email.Canonical})
+					return err
+				},
 				"PendingSMS":    func(ctx context.Context) error { _, err := b.PendingSMS(ctx, stranger, victim.ID, noon); return err },
 				"PutPendingSMS": func(ctx context.Context) error { return b.PutPendingSMS(ctx, newPending(theirs, "+41790000003")) },
 				"ConfirmSMS": func(ctx context.Context) error {
 					p := pending
 					p.Tenant = stranger
-					return b.ConfirmSMS(ctx, p, noon)
+					return b.ConfirmSMS(ctx, p, nil, noon)
 				},
 				"CountGuess": func(ctx context.Context) error {
 					_, _, err := b.CountGuess(ctx, subject(theirs), window, noon)
@@ -191,7 +199,7 @@ func (b *bench) do(rt *rapid.T, u user.User, number []byte) {
 		"clear":  func() error { return b.ClearGuesses(ctx, subject(u)) },
 		"enrol":  func() error { return b.PutPendingSMS(ctx, newPending(u, u.Phone)) },
 		"confirm": func() error {
-			return b.ConfirmSMS(ctx, factor.SMS{ID: pending.ID, Tenant: u.Tenant, UserID: u.ID, Phone: u.Phone}, noon)
+			return b.ConfirmSMS(ctx, factor.SMS{ID: pending.ID, Tenant: u.Tenant, UserID: u.ID, Phone: u.Phone}, nil, noon)
 		},
 		"send": func() error {
 			send := challenge.Send{Number: number, At: at, Budgets: []challenge.Budget{
@@ -205,7 +213,7 @@ func (b *bench) do(rt *rapid.T, u user.User, number []byte) {
 			return b.Apply(ctx, delivery.Update{DeliveryID: d.ID, State: "accepted", From: []delivery.State{delivery.Pending}, At: at, Message: message(d, "to")})
 		},
 		"update": func() error {
-			_, err := b.UpdateUser(ctx, u.Tenant, u.ID, func(u *user.User) error { u.Active = !u.Active; return nil })
+			_, err := b.UpdateUser(ctx, u.Tenant, u.ID, nil, func(u *user.User) error { u.Active = !u.Active; return nil })
 			return err
 		},
 		"connection": func() error {

@@ -13,8 +13,8 @@ import (
 var _ user.Store = (*Store)(nil)
 
 const (
-	userColumns = `id, account_id, org_id, environment, email, email_canonical, email_verified, phone_sealed, phone_verified,
-	active, profile, address, created_at, updated_at`
+	userColumns = `users.id, users.account_id, users.org_id, users.environment, users.email, users.email_canonical, users.email_verified,
+	users.phone_sealed, users.phone_verified, users.active, users.profile, users.address, users.created_at, users.updated_at`
 	oneUser = ` WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND id = $4`
 )
 
@@ -61,9 +61,16 @@ func (s *Store) scanUser(row scanner) (user.User, error) {
 }
 
 func scanSealedUser(row scanner) (u user.User, sealed []byte, err error) {
-	err = row.Scan(&u.ID, &u.Tenant.Account, &u.Tenant.Org, &u.Tenant.Env, &u.Email.Written, &u.Email.Canonical, &u.EmailVerified,
-		&sealed, &u.PhoneVerified, &u.Active, document{&u.Profile}, document{&u.Address}, instant{&u.CreatedAt}, instant{&u.UpdatedAt})
+	err = row.Scan(userInto(&u, &sealed)...)
 	return u, sealed, err
+}
+
+// userInto is where userColumns go.
+func userInto(u *user.User, sealed *[]byte) []any {
+	return []any{
+		&u.ID, &u.Tenant.Account, &u.Tenant.Org, &u.Tenant.Env, &u.Email.Written, &u.Email.Canonical, &u.EmailVerified,
+		sealed, &u.PhoneVerified, &u.Active, document{&u.Profile}, document{&u.Address}, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
+	}
 }
 
 func (s *Store) user(ctx context.Context, q querier, st statement) (u user.User, err error) {
@@ -116,7 +123,7 @@ func (s *Store) Users(ctx context.Context, t tenant.ID, page listing.Page) (list
 // UpdateUser implements user.Store. What change does to id, tenant and time of
 // creation is not stored. It must not call the store: the transaction may hold
 // the only connection.
-func (s *Store) UpdateUser(ctx context.Context, t tenant.ID, userID string, change func(*user.User) error) (u user.User, err error) {
+func (s *Store) UpdateUser(ctx context.Context, t tenant.ID, userID string, told user.Told, change func(*user.User) error) (u user.User, err error) {
 	err = s.inTx(ctx, "update user", limit, func(ctx context.Context, tx *sql.Tx) error {
 		old, err := s.user(ctx, tx, stmt("read user",
 			`SELECT `+userColumns+` FROM users`+oneUser+s.dialect.forUpdate, t.Account, t.Org, t.Env, userID))
@@ -128,8 +135,14 @@ func (s *Store) UpdateUser(ctx context.Context, t tenant.ID, userID string, chan
 			return err
 		}
 		u.ID, u.Tenant, u.CreatedAt = old.ID, old.Tenant, old.CreatedAt
-		u, err = s.writeUser(ctx, tx, u)
-		return err
+		if u, err = s.writeUser(ctx, tx, u); err != nil || told == nil {
+			return err
+		}
+		entries, err := told(old, u)
+		if err != nil {
+			return err
+		}
+		return s.insertEntries(ctx, tx, entries)
 	})
 	if err != nil {
 		return user.User{}, err

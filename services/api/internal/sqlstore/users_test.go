@@ -69,7 +69,7 @@ func TestUpdatingAUser(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		of := b.tenant()
 		want, other := b.user(of), b.user(of)
-		got, err := b.UpdateUser(t.Context(), of, want.ID, func(u *user.User) error {
+		got, err := b.UpdateUser(t.Context(), of, want.ID, nil, func(u *user.User) error {
 			if !reflect.DeepEqual(*u, want) {
 				t.Errorf("change got %+v, want %+v", *u, want)
 			}
@@ -86,13 +86,13 @@ func TestUpdatingAUser(t *testing.T) {
 		}
 
 		errNo := errors.New("no")
-		_, err = b.UpdateUser(t.Context(), of, want.ID, func(u *user.User) error { u.Active = true; return errNo })
+		_, err = b.UpdateUser(t.Context(), of, want.ID, nil, func(u *user.User) error { u.Active = true; return errNo })
 		if !errors.Is(err, errNo) {
 			t.Errorf("err = %v, want what change returned", err)
 		}
-		_, err = b.UpdateUser(t.Context(), of, want.ID, func(u *user.User) error { u.Email = other.Email; return nil })
+		_, err = b.UpdateUser(t.Context(), of, want.ID, nil, func(u *user.User) error { u.Email = other.Email; return nil })
 		b.isErr(err, user.ErrEmailTaken)
-		_, err = b.UpdateUser(t.Context(), of, id.UUID(), func(*user.User) error { t.Error("change of nobody"); return nil })
+		_, err = b.UpdateUser(t.Context(), of, id.UUID(), nil, func(*user.User) error { t.Error("change of nobody"); return nil })
 		b.isErr(err, user.ErrNotFound)
 		if got, err := b.UserByID(t.Context(), of, want.ID); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("refused changes left %+v, %v, want %+v", got, err, want)
@@ -106,7 +106,7 @@ func TestNoUpdateIsLost(t *testing.T) {
 		u := b.user(of)
 		const calls = 32
 		errs := together(t, calls, func(ctx context.Context, _ int) error {
-			_, err := b.UpdateUser(ctx, of, u.ID, func(u *user.User) error {
+			_, err := b.UpdateUser(ctx, of, u.ID, nil, func(u *user.User) error {
 				more := *u.Profile.Nickname + "!"
 				u.Profile.Nickname = &more
 				return nil
@@ -134,7 +134,7 @@ func TestOneOfManyGetsTheAddress(t *testing.T) {
 		}
 		one, two := b.user(of), b.user(of)
 		errs := together(t, 32, func(ctx context.Context, i int) error {
-			_, err := b.UpdateUser(ctx, of, []string{one.ID, two.ID}[i%2], func(u *user.User) error {
+			_, err := b.UpdateUser(ctx, of, []string{one.ID, two.ID}[i%2], nil, func(u *user.User) error {
 				u.Email = user.Address{Written: "both@example.com", Canonical: "both@example.com"}
 				return nil
 			})

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
@@ -60,6 +61,50 @@ func (d document) Scan(from any) error {
 	default:
 		return fmt.Errorf("a document cannot be read from %T", from)
 	}
+}
+
+// ifThere fills what an outer join may not have found: then it stays as it is.
+func ifThere(into []any) []any {
+	out := make([]any, len(into))
+	for i, one := range into {
+		out[i] = optional{one}
+	}
+	return out
+}
+
+type optional struct{ into any }
+
+// Scan implements sql.Scanner.
+func (o optional) Scan(from any) error {
+	if from == nil {
+		return nil
+	}
+	if inner, ok := o.into.(sql.Scanner); ok {
+		return inner.Scan(from)
+	}
+	// What the columns of joined tables are read into; their kinds are those
+	// of the migrations.
+	switch into := o.into.(type) {
+	case *string:
+		return assign(into, from)
+	case *int:
+		return assign(into, from)
+	case *bool:
+		return assign(into, from)
+	case *[]byte:
+		return assign(into, from)
+	default:
+		return fmt.Errorf("an optional column cannot be read into %T", into)
+	}
+}
+
+func assign[T any](into *T, from any) error {
+	var value sql.Null[T]
+	if err := value.Scan(from); err != nil {
+		return err
+	}
+	*into = value.V
+	return nil
 }
 
 // list is texts as JSON; none is [], never null.

@@ -47,9 +47,13 @@ type Organization struct {
 	AccountID    string
 	Domain       string // slug of the name, unique among the living
 	Name         string
-	EmailDomains []string
-	Color        string
+	EmailDomains []string // claims, as they were said; see DomainClaim
+	Color        string   // #rrggbb, or empty
 	Locale       string
+	LogoURL      string // https, or empty
+	// RedirectURIs are where links may lead, in both environments; a key can
+	// list more. See CheckRedirect.
+	RedirectURIs []string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DeletedAt    time.Time // zero while it lives
@@ -60,12 +64,14 @@ func (o Organization) Deleted() bool { return !o.DeletedAt.IsZero() }
 
 // Store keeps accounts and organizations.
 type Store interface {
+	SettingsStore
+	DomainStore
 	// CreateAccount returns ErrAccountTaken when the domain is in use.
 	CreateAccount(ctx context.Context, a Account) error
 	AccountByDomain(ctx context.Context, domain string) (Account, error)
-	// CreateOrganization stores it with an inactive connection in both
-	// environments, in one transaction. It returns ErrDomainTaken when a
-	// living organization has the domain.
+	// CreateOrganization stores it with its claims of e-mail domains and an
+	// inactive connection in both environments, in one transaction. It returns
+	// ErrDomainTaken when a living organization has the domain.
 	CreateOrganization(ctx context.Context, o Organization, connections []Connection) error
 	// Organization finds a living one by domain, else the last deleted one,
 	// else ErrNotFound. Another account's is ErrNotFound too.
@@ -74,8 +80,9 @@ type Store interface {
 	// these ids unless it is empty.
 	Organizations(ctx context.Context, account string, within []string, page listing.Page) (listing.Result[Organization], error)
 	// DeleteOrganization marks it deleted and removes its users with all that
-	// hangs on them, in one transaction. With sparing set it changes nothing
-	// and returns ErrNotEmpty while that environment has users.
+	// hangs on them, and its claims of e-mail domains, in one transaction.
+	// With sparing set it changes nothing and returns ErrNotEmpty while that
+	// environment has users.
 	DeleteOrganization(ctx context.Context, account, orgID, sparing string, now time.Time) (Organization, error)
 }
 
@@ -89,8 +96,9 @@ var (
 
 // Service is the rules of tenants.
 type Service struct {
-	Store Store
-	Now   func() time.Time
+	Store    Store
+	Resolver Resolver // nil proves no e-mail domain
+	Now      func() time.Time
 }
 
 var slugPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -115,63 +123,23 @@ func (s *Service) CreateAccount(ctx context.Context, domain, name string) (Accou
 	return account, nil
 }
 
-// NewOrganization is what a caller may say about an organization.
-type NewOrganization struct {
-	Name         string
-	EmailDomains []string
-	Locale       string
-	Color        string
-}
-
-// Bounds of what an organization may say about itself.
-const (
-	maxDomains      = 50
-	maxDomainLength = 253 // of a host name, RFC 1035
-)
-
-var (
-	colorPattern  = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
-	localePattern = regexp.MustCompile(`^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}$`)
-)
-
-// check refuses what could not be shown. The contract takes any text as an
-// e-mail domain, a bare name too; only its length is bounded.
-func (in NewOrganization) check() error {
-	if in.Color != "" && !colorPattern.MatchString(in.Color) {
-		return fault.New(fault.Invalid, "invalid_parameter", "color must be six hexadecimal digits, such as #336699")
-	}
-	if in.Locale != "" && !localePattern.MatchString(in.Locale) {
-		return fault.New(fault.Invalid, "invalid_parameter", "locale must be a language tag, such as en or de-AT")
-	}
-	if len(in.EmailDomains) > maxDomains {
-		return fault.Newf(fault.Invalid, "invalid_parameter", "email_domains must be at most %d", maxDomains)
-	}
-	for _, domain := range in.EmailDomains {
-		if len(domain) > maxDomainLength {
-			return fault.Newf(fault.Invalid, "invalid_parameter", "email_domains must have at most %d characters each", maxDomainLength)
-		}
-	}
-	return nil
-}
-
 // CreateOrganization makes an organization with both environments and an
 // inactive TOTP connection in each. The domain is the slug of its name.
 func (s *Service) CreateOrganization(ctx context.Context, account string, in NewOrganization) (Organization, error) {
-	name, err := CleanName("name", in.Name)
+	clean, err := OrganizationChange{
+		Name: &in.Name, EmailDomains: &in.EmailDomains, Locale: &in.Locale, Color: &in.Color, LogoURL: &in.LogoURL, RedirectURIs: &in.RedirectURIs,
+	}.clean()
 	if err != nil {
 		return Organization{}, err
 	}
-	if err := in.check(); err != nil {
-		return Organization{}, err
-	}
-	domain := Slug(name)
+	domain := Slug(*clean.Name)
 	if domain == "" {
 		return Organization{}, fault.New(fault.Invalid, "invalid_parameter", "name must hold at least one letter or digit of the Latin alphabet")
 	}
 	now := s.Now()
 	org := Organization{
-		ID: id.UUID(), AccountID: account, Domain: domain, Name: name, EmailDomains: in.EmailDomains,
-		Locale: in.Locale, Color: in.Color, CreatedAt: now, UpdatedAt: now,
+		ID: id.UUID(), AccountID: account, Domain: domain, Name: *clean.Name, EmailDomains: *clean.EmailDomains,
+		Locale: *clean.Locale, Color: *clean.Color, LogoURL: *clean.LogoURL, RedirectURIs: *clean.RedirectURIs, CreatedAt: now, UpdatedAt: now,
 	}
 	var connections []Connection
 	for _, env := range []string{Sandbox, Default} {
@@ -187,11 +155,7 @@ func (s *Service) CreateOrganization(ctx context.Context, account string, in New
 // environments. A sandbox key may do so only while the default environment is
 // empty: trying things out must not delete people who log in.
 func (s *Service) DeleteOrganization(ctx context.Context, tenant ID) (Organization, error) {
-	sparing := ""
-	if tenant.Env == Sandbox {
-		sparing = Default
-	}
-	return s.Store.DeleteOrganization(ctx, tenant.Account, tenant.Org, sparing, s.Now())
+	return s.Store.DeleteOrganization(ctx, tenant.Account, tenant.Org, spared(tenant), s.Now())
 }
 
 // Organization finds one of the account's by its domain, or ErrNotFound.

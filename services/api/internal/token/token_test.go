@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,34 +28,45 @@ const issuer = "https://login.example.com"
 
 var key = apikey.Key{ID: "7f3b0a44-0000-4000-8000-000000000000", AccountDomain: "acme", Env: "sandbox", Scopes: []string{"users:read"}}
 
-// mint is a token service on a real store, with a clock of its own.
+// minted is a token service on a real store, with a clock of its own.
+type minted struct {
+	store *sqlstore.Store
+	keys  *seal.Keyring
+	now   atomic.Int64
+}
+
+func newMinted(t *testing.T) *minted {
+	t.Helper()
+	m := &minted{}
+	var err error
+	if m.keys, err = seal.Parse("keys", seal.NewKey()); err != nil {
+		t.Fatal(err)
+	}
+	if m.store, err = sqlstore.Open(t.Context(), sqlstore.Config{DSN: "sqlite:" + filepath.Join(t.TempDir(), "x.db"), Keys: m.keys}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.store.Close() })
+	if err := m.store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m.now.Store(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
+	return m
+}
+
+func (m *minted) clock() time.Time { return time.UnixMilli(m.now.Load()).UTC() }
+
+func (m *minted) pass(d time.Duration) { m.now.Add(d.Milliseconds()) }
+
+// service is one more replica.
+func (m *minted) service() *token.Service {
+	return &token.Service{Store: m.store, Keys: m.keys, Issuer: issuer, Now: m.clock}
+}
+
+// mint is the parts of it that most tests need.
 func mint(t *testing.T) (service func() *token.Service, pass func(time.Duration)) {
 	t.Helper()
-	keys, err := seal.Parse("keys", seal.NewKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{DSN: "sqlite:" + filepath.Join(t.TempDir(), "x.db"), Keys: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	clock := func() time.Time {
-		mu.Lock()
-		defer mu.Unlock()
-		return now
-	}
-	return func() *token.Service { return &token.Service{Store: store, Keys: keys, Issuer: issuer, Now: clock} },
-		func(d time.Duration) {
-			mu.Lock()
-			defer mu.Unlock()
-			now = now.Add(d)
-		}
+	m := newMinted(t)
+	return m.service, m.pass
 }
 
 func issue(t *testing.T, s *token.Service) string {
@@ -180,9 +192,15 @@ func symmetric(t *testing.T, raw string) string {
 
 func stranger(t *testing.T, raw string) string {
 	t.Helper()
+	return resign(t, raw, jose.SigningKey{Algorithm: jose.RS256, Key: otherKey(t)})
+}
+
+// otherKey is one that this service does not have.
+func otherKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resign(t, raw, jose.SigningKey{Algorithm: jose.RS256, Key: private})
+	return private
 }

@@ -12,6 +12,7 @@ import (
 	"countersign.dev/pkg/fault"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/listing"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/phone"
 	"countersign.dev/services/api/internal/tenant"
 )
@@ -72,14 +73,17 @@ type Store interface {
 	UserByEmail(ctx context.Context, t tenant.ID, canonical string) (User, error)
 	// Users lists newest first.
 	Users(ctx context.Context, t tenant.ID, page listing.Page) (listing.Result[User], error)
-	// UpdateUser reads the user, lets change edit it and writes it back, in
-	// one transaction that nobody can come between. It returns ErrNotFound,
-	// ErrEmailTaken or what change returns.
-	UpdateUser(ctx context.Context, t tenant.ID, userID string, change func(*User) error) (User, error)
+	// UpdateUser reads the user, lets change edit it and writes it back with
+	// the entries of told, in one transaction that nobody can come between.
+	// It returns ErrNotFound, ErrEmailTaken or what change or told returns.
+	UpdateUser(ctx context.Context, t tenant.ID, userID string, told Told, change func(*User) error) (User, error)
 	// DeleteUser removes the user with all that hangs on it and returns what
 	// it was, or ErrNotFound.
 	DeleteUser(ctx context.Context, t tenant.ID, userID string) (User, error)
 }
+
+// Told makes what is to be told about a change of a user; nil tells nothing.
+type Told func(before, after User) ([]outbox.Entry, error)
 
 // Service is the rules of users.
 type Service struct {
@@ -113,16 +117,33 @@ func (s *Service) Create(ctx context.Context, t tenant.ID, in Change) (User, err
 	return u, nil
 }
 
-// Find reads a user by id or by e-mail address.
-func (s *Service) Find(ctx context.Context, t tenant.ID, key string) (User, error) {
-	if id.IsUUID(key) {
-		return s.Store.UserByID(ctx, t, key)
+// Key names one user of a tenant: the id, or the canonical form of the
+// address where the id is empty.
+type Key struct{ ID, Canonical string }
+
+// ParseKey reads what callers name users by. What is neither an id nor an
+// address is the name of nobody: ErrNotFound.
+func ParseKey(text string) (Key, error) {
+	if id.IsUUID(text) {
+		return Key{ID: text}, nil
 	}
-	address, err := ParseAddress(key)
+	address, err := ParseAddress(text)
 	if err != nil {
-		return User{}, ErrNotFound // neither an id nor an address: no such user
+		return Key{}, ErrNotFound
 	}
-	return s.Store.UserByEmail(ctx, t, address.Canonical)
+	return Key{Canonical: address.Canonical}, nil
+}
+
+// Find reads a user by id or by e-mail address.
+func (s *Service) Find(ctx context.Context, t tenant.ID, text string) (User, error) {
+	key, err := ParseKey(text)
+	if err != nil {
+		return User{}, err
+	}
+	if key.ID != "" {
+		return s.Store.UserByID(ctx, t, key.ID)
+	}
+	return s.Store.UserByEmail(ctx, t, key.Canonical)
 }
 
 // List returns users, newest first.
@@ -130,12 +151,13 @@ func (s *Service) List(ctx context.Context, t tenant.ID, page listing.Page) (lis
 	return s.Store.Users(ctx, t, page)
 }
 
-// Update changes a user. A new address or number is unverified again.
-func (s *Service) Update(ctx context.Context, t tenant.ID, userID string, in Change) (User, error) {
+// Update changes a user and tells of it. A new address or number is unverified
+// again.
+func (s *Service) Update(ctx context.Context, t tenant.ID, userID string, told Told, in Change) (User, error) {
 	if !id.IsUUID(userID) {
 		return User{}, ErrNotFound
 	}
-	return s.Store.UpdateUser(ctx, t, userID, func(u *User) error { return in.apply(u, s.Now()) })
+	return s.Store.UpdateUser(ctx, t, userID, told, func(u *User) error { return in.apply(u, s.Now()) })
 }
 
 // Delete removes a user with everything that belongs to it.

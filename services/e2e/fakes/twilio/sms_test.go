@@ -20,6 +20,7 @@ import (
 	"countersign.dev/pkg/run"
 	"countersign.dev/pkg/seal"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/pkg/service"
 	"countersign.dev/pkg/telemetry"
 	"countersign.dev/services/e2e/fakes/twilio"
 	"countersign.dev/services/sms"
@@ -42,7 +43,8 @@ func open(t *testing.T, options twilio.Options, change ...func(*sms.Config)) *ho
 	t.Cleanup(func() { fake.Close(); server.Close() })
 	key := seal.NewKey()
 	cfg := sms.Config{
-		DeliveryKeys: key, Provider: "twilio", InsecureDev: true, BaseURL: "http://127.0.0.1:1",
+		Config:   service.Config{DeliveryKeys: key, InsecureDev: true},
+		Provider: "twilio", BaseURL: "http://127.0.0.1:1",
 		Twilio: sms.Twilio{AccountSID: twilio.AccountSID, AuthToken: secret.New(twilio.AuthToken), From: "+15005550006", BaseURL: server.URL},
 	}
 	for _, c := range change {
@@ -54,7 +56,7 @@ func open(t *testing.T, options twilio.Options, change ...func(*sms.Config)) *ho
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	store, conn := ephemeral.NewMemory(time.Now), bustest.Bus(t, bustest.Server(t))
-	service, err := sms.New(t.Context(), cfg, sms.Parts{Ephemeral: store, Bus: conn, Telemetry: telemetry.New("test", "dev"), Log: log})
+	worker, err := sms.New(t.Context(), cfg, sms.Parts{Ephemeral: store, Bus: conn, Telemetry: telemetry.New("test", "dev"), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func open(t *testing.T, options twilio.Options, change ...func(*sms.Config)) *ho
 		t: t, fake: fake, bus: conn, book: &claim.Book{Store: store, Now: time.Now}, keys: keys, outcomes: make(chan event.Outcome, 100),
 	}
 	g := &run.Group{Log: log}
-	service.Add(g)
+	worker.Add(g)
 	g.Add("outcomes", func(ctx context.Context) error {
 		return conn.ServeOutcomes(ctx, func(_ context.Context, o event.Outcome) error { h.outcomes <- o; return nil })
 	})
@@ -76,7 +78,7 @@ func open(t *testing.T, options twilio.Options, change ...func(*sms.Config)) *ho
 	t.Cleanup(func() {
 		stop()
 		running.Wait()
-		if err := service.Close(); err != nil {
+		if err := worker.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -4,13 +4,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
 
-	"countersign.dev/pkg/conf"
 	"countersign.dev/pkg/logs"
 	"countersign.dev/pkg/run"
 	"countersign.dev/services/sms"
@@ -18,45 +14,14 @@ import (
 
 func main() { os.Exit(start(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 
-// start returns the exit code: conf.ExitCode for a wrong configuration.
 func start(ctx context.Context, args, environ []string, out, problems io.Writer) int {
-	flags := flag.NewFlagSet("sms", flag.ContinueOnError)
-	flags.SetOutput(problems)
-	check := flags.Bool("check-config", false, "check the configuration, print it without secrets, and end")
-	version := flags.Bool("version", false, "print the version and end")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	case *version:
-		_, _ = fmt.Fprintln(out, "countersign sms", sms.Version)
-		return 0
-	}
-	cfg, err := conf.Load[sms.Config](environ)
-	if err == nil {
-		err = cfg.Standalone()
-	}
-	if err != nil {
-		_, _ = fmt.Fprintln(problems, err)
-		return conf.ExitCode
-	}
-	if *check {
-		return code(conf.Print(out, cfg), problems)
-	}
-	ctx, stop := run.Signals(ctx)
-	defer stop()
-	service, err := sms.New(ctx, cfg, sms.Parts{Log: logs.New(problems, cfg.Log)})
-	if err != nil {
-		return code(err, problems)
-	}
-	return code(service.Run(ctx), problems)
+	return run.Program[sms.Config]{Name: "sms", Version: sms.Version, Run: work}.Start(ctx, args, environ, out, problems)
 }
 
-func code(err error, problems io.Writer) int {
-	if err == nil {
-		return 0
+func work(ctx context.Context, cfg sms.Config, problems io.Writer) error {
+	service, err := sms.New(ctx, cfg, sms.Parts{Log: logs.New(problems, cfg.Log)})
+	if err != nil {
+		return err
 	}
-	_, _ = fmt.Fprintln(problems, "sms:", err)
-	return 1
+	return service.Run(ctx)
 }

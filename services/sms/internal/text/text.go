@@ -1,8 +1,7 @@
 // Package text renders the text message that carries a code.
 //
 // The worker calls [Render] with what it opened and hands the result to a
-// provider. The package owns the wording in every language, the cleaning of
-// the brand and the promise that a message fits one segment. It does not know
+// provider. The package owns the wording in every language and the promise that a message fits one segment. It does not know
 // who receives the message or when.
 //
 // Every message ends with an empty line and the origin-bound last line
@@ -17,6 +16,8 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+
+	"countersign.dev/pkg/brand"
 )
 
 // Message is what a text is made of.
@@ -55,13 +56,13 @@ func Render(m Message) (string, error) {
 		return "", ErrHost
 	}
 	last := "\n\n@" + strings.ToLower(m.Host) + " #" + m.Code
-	return sentence(wordingFor(m.Locale), clean(m.Brand), m.Code, last) + last, nil
+	return sentence(wordingFor(m.Locale), brand.Clean(m.Brand), m.Code, last) + last, nil
 }
 
 // sentence picks the fullest wording that fits above the last line.
-func sentence(w wording, brand, code, last string) string {
-	if brand != "" {
-		if s, ok := branded(w, brand, code, last); ok {
+func sentence(w wording, name, code, last string) string {
+	if name != "" {
+		if s, ok := branded(w, name, code, last); ok {
 			return s
 		}
 	}
@@ -74,25 +75,25 @@ func sentence(w wording, brand, code, last string) string {
 // branded tries the brand as it is written, then in Latin letters that GSM-7
 // has, then in the shorter wording that leaves room under UCS-2. A brand is
 // cut where nothing else helps.
-func branded(w wording, brand, code, last string) (string, bool) {
-	if s := w.full(code, brand); fits(s + last) {
+func branded(w wording, name, code, last string) (string, bool) {
+	if s := w.full(code, name); fits(s + last) {
 		return s, true
 	}
-	if latin, ok := toGSM(brand); ok {
+	if latin, ok := toGSM(name); ok {
 		return cutToFit(latin, last, func(b string) string { return w.full(code, b) })
 	}
-	return cutToFit(brand, last, func(b string) string { return w.short(code, b) })
+	return cutToFit(name, last, func(b string) string { return w.short(code, b) })
 }
 
 // cutToFit shortens the brand until the message fits. It reports false when
 // too little of the brand would be left.
-func cutToFit(brand, last string, say func(brand string) string) (string, bool) {
+func cutToFit(name, last string, say func(name string) string) (string, bool) {
 	for {
-		if s := say(brand); fits(s + last) {
+		if s := say(name); fits(s + last) {
 			return s, true
 		}
-		brand = strings.TrimRight(dropLast(brand), " '-")
-		if tooShort(brand) {
+		name = brand.Shorten(name)
+		if brand.TooShort(name) {
 			return "", false
 		}
 	}

@@ -21,6 +21,8 @@ CREATE TABLE organizations (
     email_domains TEXT NOT NULL,
     color         TEXT NOT NULL,
     locale        TEXT NOT NULL,
+    logo_url      TEXT NOT NULL,
+    redirect_uris TEXT NOT NULL,
     created_at    BIGINT NOT NULL,
     updated_at    BIGINT NOT NULL,
     deleted_at    BIGINT,
@@ -55,6 +57,7 @@ CREATE TABLE api_keys (
     name          TEXT NOT NULL,
     scopes        TEXT NOT NULL,
     organizations TEXT NOT NULL,
+    redirect_uris TEXT NOT NULL,
     secret_digest BYTEA NOT NULL,
     created_at    BIGINT NOT NULL,
     revoked_at    BIGINT
@@ -145,7 +148,7 @@ CREATE TABLE deliveries (
     environment TEXT NOT NULL,
     id          TEXT NOT NULL,
     account_id  TEXT NOT NULL,
-    user_id     TEXT NOT NULL,
+    user_id     TEXT, -- NULL: to somebody who is no user yet
     request_id  TEXT NOT NULL,
     trace_id    TEXT NOT NULL,
     channel     TEXT NOT NULL,
@@ -160,6 +163,7 @@ CREATE TABLE deliveries (
     updated_at  BIGINT NOT NULL,
     PRIMARY KEY (org_id, environment, id),
     CONSTRAINT deliveries_id_key UNIQUE (id),
+    FOREIGN KEY (account_id, org_id) REFERENCES organizations (account_id, id),
     FOREIGN KEY (org_id, environment, user_id) REFERENCES users (org_id, environment, id) ON DELETE CASCADE
 );
 CREATE INDEX deliveries_user ON deliveries (org_id, environment, user_id);

@@ -9,10 +9,10 @@ import (
 
 	openapi "github.com/twilio/twilio-go/rest/api/v2010"
 
-	"countersign.dev/services/sms/internal/worker"
+	"countersign.dev/pkg/courier"
 )
 
-var _ worker.Finder = (*Provider)(nil)
+var _ courier.Finder = (*Provider)(nil)
 
 const (
 	listPage    = 50
@@ -21,7 +21,7 @@ const (
 )
 
 // errUnsure is a list that was read and does not tell.
-var errUnsure = &worker.Failure{Reason: worker.ReasonUnsure}
+var errUnsure = &courier.Failure{Reason: courier.ReasonUnsure}
 
 // Find reads Twilio's list of the messages to m.To and returns the SID of one
 // with the text of m that was created since then, empty when there is none.
@@ -29,7 +29,7 @@ var errUnsure = &worker.Failure{Reason: worker.ReasonUnsure}
 // The list is narrowed by the number only. Its filter of dates is about when a
 // message was sent, and one that still waits at Twilio has no such date: it
 // might be left out, and it is the one that matters.
-func (p *Provider) Find(ctx context.Context, m worker.Message, since time.Time) (string, error) {
+func (p *Provider) Find(ctx context.Context, m courier.Message, since time.Time) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	unsure := false
@@ -83,7 +83,7 @@ type seen struct {
 
 // compare looks for a message on a page. Twilio puts a sentence before the
 // texts of trial accounts and empties those that were redacted.
-func compare(page []openapi.ApiV2010Message, m worker.Message, since time.Time) seen {
+func compare(page []openapi.ApiV2010Message, m courier.Message, since time.Time) seen {
 	s := seen{past: len(page) > 0}
 	for _, found := range page {
 		if created, err := time.Parse(time.RFC1123Z, text(found.DateCreated)); err == nil && created.Before(since) {

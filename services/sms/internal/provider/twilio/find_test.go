@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign.dev/services/sms/internal/worker"
+	"countersign.dev/pkg/courier"
 )
 
 var since = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -130,7 +130,7 @@ func TestLookEndsWithItsDeadline(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if got, err := provider(t, s.URL).Find(ctx, message, since); got != "" || reason(err) != worker.ReasonNoAnswer {
+	if got, err := provider(t, s.URL).Find(ctx, message, since); got != "" || reason(err) != courier.ReasonNoAnswer {
 		t.Errorf("found %q, %v", got, err)
 	}
 }

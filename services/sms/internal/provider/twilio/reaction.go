@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"countersign.dev/pkg/courier"
 	"countersign.dev/pkg/fault"
-	"countersign.dev/services/sms/internal/worker"
 )
 
 // How long to wait when Twilio says "too many" and not for how long, and at
@@ -23,29 +23,29 @@ const (
 func (x *exchange) failure(err error) error {
 	switch {
 	case x.status == 0 && err != nil && !x.connected.Load():
-		return &worker.Failure{Reason: worker.ReasonUnreachable, Cause: bare(err)}
+		return &courier.Failure{Reason: courier.ReasonUnreachable, Cause: bare(err)}
 	case x.status == 0 && err != nil:
-		return fault.Ambiguous(&worker.Failure{Reason: worker.ReasonNoAnswer, Cause: bare(err)})
+		return fault.Ambiguous(&courier.Failure{Reason: courier.ReasonNoAnswer, Cause: bare(err)})
 	case x.status/100 == 2 && err != nil:
 		// The resource itself may be in the decoder's error.
 		return unreadable(errors.New("the answer is not a message resource"))
 	case x.status/100 == 2:
 		return nil
 	case x.status == http.StatusTooManyRequests:
-		return fault.RetryAfter(x.retryAfter(), &worker.Failure{Reason: worker.ReasonRateLimited})
+		return fault.RetryAfter(x.retryAfter(), &courier.Failure{Reason: courier.ReasonRateLimited})
 	case x.status >= 500 || x.status == http.StatusRequestTimeout:
-		return fault.Ambiguous(&worker.Failure{Reason: worker.ReasonServer + ":" + strconv.Itoa(x.status)})
+		return fault.Ambiguous(&courier.Failure{Reason: courier.ReasonServer + ":" + strconv.Itoa(x.status)})
 	case x.status/100 == 3:
-		return fault.Permanent(&worker.Failure{Reason: worker.ReasonRedirected})
+		return fault.Permanent(&courier.Failure{Reason: courier.ReasonRedirected})
 	case x.aboutCredentials():
-		return fault.Permanent(&worker.Failure{Reason: worker.ReasonCredentials})
+		return fault.Permanent(&courier.Failure{Reason: courier.ReasonCredentials})
 	}
-	return fault.Permanent(&worker.Failure{Reason: worker.ReasonRefused + ":" + strconv.Itoa(x.code())})
+	return fault.Permanent(&courier.Failure{Reason: courier.ReasonRefused + ":" + strconv.Itoa(x.code())})
 }
 
 // unreadable is a yes without the id: the message is probably on its way.
 func unreadable(cause error) error {
-	return fault.Ambiguous(&worker.Failure{Reason: worker.ReasonUnreadable, Cause: cause})
+	return fault.Ambiguous(&courier.Failure{Reason: courier.ReasonUnreadable, Cause: cause})
 }
 
 // aboutCredentials tells a refused account from a refused message: Twilio

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/pkg/courier"
 	"countersign.dev/pkg/secret"
-	"countersign.dev/services/sms/internal/worker"
 )
 
 func TestRequestIsWhatTwilioExpects(t *testing.T) {
@@ -22,7 +22,7 @@ func TestRequestIsWhatTwilioExpects(t *testing.T) {
 		pass string
 	}
 	for name, c := range map[string]struct {
-		message worker.Message
+		message courier.Message
 		change  func(*Config)
 		path    string
 		want    url.Values
@@ -43,7 +43,7 @@ func TestRequestIsWhatTwilioExpects(t *testing.T) {
 			},
 		},
 		"with hardly any life left": {
-			worker.Message{DeliveryID: "a/b?", To: message.To, Text: message.Text, ValidFor: 300 * time.Millisecond},
+			courier.Message{DeliveryID: "a/b?", To: message.To, Text: message.Text, ValidFor: 300 * time.Millisecond},
 			func(c *Config) { c.CallbackURL = "https://api.example.com" }, "",
 			url.Values{
 				"From": {"+15005550006"}, "ValidityPeriod": {"1"},
@@ -51,7 +51,7 @@ func TestRequestIsWhatTwilioExpects(t *testing.T) {
 			},
 		},
 		"with too much life": {
-			worker.Message{DeliveryID: "d", To: message.To, Text: message.Text, ValidFor: 100 * time.Hour},
+			courier.Message{DeliveryID: "d", To: message.To, Text: message.Text, ValidFor: 100 * time.Hour},
 			func(*Config) {}, "",
 			url.Values{"From": {"+15005550006"}, "ValidityPeriod": {"36000"}},
 		},

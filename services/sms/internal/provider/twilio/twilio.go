@@ -23,8 +23,8 @@ import (
 	"github.com/twilio/twilio-go/client"
 	openapi "github.com/twilio/twilio-go/rest/api/v2010"
 
+	"countersign.dev/pkg/courier"
 	"countersign.dev/pkg/secret"
-	"countersign.dev/services/sms/internal/worker"
 )
 
 // Name is how deliveries and metrics call this provider.
@@ -57,7 +57,7 @@ type Provider struct {
 	transport *http.Transport
 }
 
-var _ worker.Provider = (*Provider)(nil)
+var _ courier.Provider = (*Provider)(nil)
 
 // The bounds of Twilio's ValidityPeriod, in seconds. Without the parameter a
 // message would live for ten hours, long after its code.
@@ -139,19 +139,19 @@ func New(cfg Config) (*Provider, error) {
 func (p *Provider) Close() { p.transport.CloseIdleConnections() }
 
 // Send asks Twilio to deliver one message and returns its SID. The errors are
-// those of [worker.Provider].
-func (p *Provider) Send(ctx context.Context, m worker.Message) (worker.Receipt, error) {
+// those of [courier.Provider].
+func (p *Provider) Send(ctx context.Context, m courier.Message) (courier.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	x := &exchange{ctx: ctx, base: p.base, next: p.transport}
 	resource, err := p.api(x).CreateMessage(p.params(m))
 	if failure := x.failure(err); failure != nil {
-		return worker.Receipt{}, failure
+		return courier.Receipt{}, failure
 	}
 	if resource == nil || resource.Sid == nil || !sidShape.MatchString(*resource.Sid) {
-		return worker.Receipt{}, unreadable(nil)
+		return courier.Receipt{}, unreadable(nil)
 	}
-	return worker.Receipt{ProviderID: *resource.Sid}, nil
+	return courier.Receipt{ProviderID: *resource.Sid}, nil
 }
 
 // api builds a client for one call. The literal handler keeps the library
@@ -168,7 +168,7 @@ func (p *Provider) api(x *exchange) *openapi.ApiService {
 	}})
 }
 
-func (p *Provider) params(m worker.Message) *openapi.CreateMessageParams {
+func (p *Provider) params(m courier.Message) *openapi.CreateMessageParams {
 	params := &openapi.CreateMessageParams{}
 	params.SetPathAccountSid(p.cfg.AccountSID)
 	params.SetTo(m.To)

@@ -20,9 +20,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"countersign.dev/pkg/courier"
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
-	"countersign.dev/services/sms/internal/worker"
 )
 
 const (
@@ -32,7 +32,7 @@ const (
 	good    = `{"sid": "` + sid + `", "status": "queued"}`
 )
 
-var message = worker.Message{
+var message = courier.Message{
 	DeliveryID: "delivery_1", To: "+4915112345678", Text: "747723 is your code.\n\n@a.io #747723", ValidFor: 299_900 * time.Millisecond,
 }
 
@@ -105,7 +105,7 @@ func instruction(err error) string {
 }
 
 func reason(err error) string {
-	if f, ok := errors.AsType[*worker.Failure](err); ok {
+	if f, ok := errors.AsType[*courier.Failure](err); ok {
 		return f.Reason
 	}
 	return ""
@@ -206,7 +206,7 @@ func TestWithoutAConnectionNothingWasSent(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, err := provider(t, base).Send(ctx, message)
-			if instruction(err) != "not sent" || reason(err) != worker.ReasonUnreachable {
+			if instruction(err) != "not sent" || reason(err) != courier.ReasonUnreachable {
 				t.Errorf("%s, %q: %v", instruction(err), reason(err), err)
 			}
 			silent(t, err)
@@ -234,7 +234,7 @@ func TestDeadlineOfTheCallerHolds(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	_, err := provider(t, s.URL).Send(ctx, message)
-	if instruction(err) != "ambiguous" || reason(err) != worker.ReasonNoAnswer {
+	if instruction(err) != "ambiguous" || reason(err) != courier.ReasonNoAnswer {
 		t.Errorf("%s: %v", instruction(err), err)
 	}
 	if took := time.Since(start); took > 5*time.Second {

@@ -1,0 +1,28 @@
+package rig
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+// Program runs a program until the test ends, with this environment alone, and
+// returns when it has printed ready; at once when that is empty. What it
+// printed is logged when the test fails.
+func Program(tb testing.TB, ready string, env []string, path string, args ...string) {
+	tb.Helper()
+	c := &child{ready: ready, quit: syscall.SIGTERM, command: func() *exec.Cmd {
+		cmd := exec.Command(path, args...)
+		cmd.Env = env
+		return cmd
+	}}
+	if err := c.start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		c.stop()
+		if tb.Failed() {
+			tb.Logf("%s %v printed:\n%s", path, args, c.out)
+		}
+	})
+}

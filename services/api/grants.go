@@ -1,0 +1,39 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"countersign.dev/services/api/internal/grant"
+)
+
+// alarmReuse is the alarm about a code or refresh token that was shown again.
+const alarmReuse = "reuse"
+
+// reused raises it: somebody has what only the client should have, or the
+// client does not keep what it gets.
+func (s *Service) reused(ctx context.Context, r grant.Reuse) {
+	s.metrics.alarm(alarmReuse)
+	s.log.WarnContext(ctx, "a used code or refresh token was shown again: its login is ended", "what", r.What, "grant_id", r.Grant.ID,
+		"org_id", r.Grant.Tenant.Org, "env", r.Grant.Tenant.Env, "user_id", r.Grant.UserID, "client_id", r.Grant.ClientID)
+}
+
+// sweepEvery is the time between two sweeps of ended grants.
+const sweepEvery = time.Minute
+
+// sweepGrants forgets ended grants from time to time until ctx is done. A
+// sweep that fails is logged and made up for by the next one.
+func (s *Service) sweepGrants(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := s.grants.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "sweep of grants", "error", err)
+		}
+	}
+}

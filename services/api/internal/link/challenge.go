@@ -1,0 +1,114 @@
+package link
+
+import (
+	"context"
+	"time"
+
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+// Connection is an organization's policy for login by link in one
+// environment. It is there from the start, inactive.
+type Connection struct {
+	ID        string
+	Tenant    tenant.ID
+	Active    bool
+	MayCreate bool   // following a link makes a user of an address without one
+	Delivery  string // tenant.DeliverWorker or DeliverCaller
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// ConnectionChange is what a caller says about a connection; nil leaves it.
+type ConnectionChange struct {
+	Active    *bool
+	MayCreate *bool
+	Delivery  *string
+}
+
+// ConnectionStore keeps connections.
+type ConnectionStore interface {
+	// LinkConnection returns the connection, inactive when nobody has said
+	// anything about it yet; tenant.ErrNotFound when the organization is gone.
+	LinkConnection(ctx context.Context, t tenant.ID) (Connection, error)
+	// UpdateLinkConnection changes what is set in one statement and returns
+	// the whole.
+	UpdateLinkConnection(ctx context.Context, t tenant.ID, change ConnectionChange, now time.Time) (Connection, error)
+}
+
+// Users find users.
+type Users interface {
+	Find(ctx context.Context, t tenant.ID, key string) (user.User, error)
+}
+
+// Challenges is the rules of logins by link.
+type Challenges struct {
+	Store ConnectionStore
+	Users Users
+	Links *Service
+	Now   func() time.Time
+}
+
+// ErrInactive answers where logins by link are not switched on.
+var ErrInactive = fault.New(fault.NotFound, "not_found", "the magic link connection of this organization is not active; activate it with PUT magic-link-connection active=true")
+
+// Connection returns the policy.
+func (s *Challenges) Connection(ctx context.Context, t tenant.ID) (Connection, error) {
+	return s.Store.LinkConnection(ctx, t)
+}
+
+// Update changes the policy.
+func (s *Challenges) Update(ctx context.Context, t tenant.ID, change ConnectionChange) (Connection, error) {
+	if d := change.Delivery; d != nil && *d != tenant.DeliverWorker && *d != tenant.DeliverCaller {
+		return Connection{}, fault.New(fault.Invalid, "invalid_parameter", "delivery must be worker or caller")
+	}
+	return s.Store.UpdateLinkConnection(ctx, t, change, s.Now().Truncate(time.Millisecond))
+}
+
+// Asked is a link that was asked for to log in with.
+type Asked struct {
+	Issued
+	Email     string
+	MayCreate bool
+}
+
+// Challenge sends a link to log in with. Nobody learns from its answer
+// whether the address has a user.
+func (s *Challenges) Challenge(ctx context.Context, key apikey.Key, t tenant.ID, org tenant.Organization, email, redirectURI, traceID string) (Asked, error) {
+	connection, err := s.Store.LinkConnection(ctx, t)
+	if err != nil {
+		return Asked{}, err
+	}
+	if !connection.Active {
+		return Asked{}, ErrInactive
+	}
+	address, err := user.ParseAddress(email)
+	if err != nil {
+		return Asked{}, err
+	}
+	if err := tenant.CheckRedirect(t.Env, append(key.RedirectURIs, org.RedirectURIs...), redirectURI); err != nil {
+		return Asked{}, err
+	}
+	byCaller := connection.Delivery == tenant.DeliverCaller
+	if byCaller && !key.Has(apikey.CodesRead) {
+		return Asked{}, fault.New(fault.Forbidden, "insufficient_scope", "the connection says delivery=caller, so the answer would hold the link; that needs the scope codes:read")
+	}
+	n := New{
+		Kind: event.KindMagicLink, RequestKind: "magic-link-challenge", Tenant: t, Org: org, Email: address, MayCreate: connection.MayCreate,
+		Purpose: Login, Template: event.TemplateMagicLink, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: traceID,
+	}
+	switch u, err := s.Users.Find(ctx, t, address.Written); {
+	case err == nil && u.Active:
+		n.User = &u
+	case err == nil: // to be deactivated is to have no account
+		n.MayCreate = false
+	case fault.KindOf(err) != fault.NotFound:
+		return Asked{}, err
+	}
+	issued, err := s.Links.Issue(ctx, n)
+	return Asked{Issued: issued, Email: address.Written, MayCreate: connection.MayCreate}, err
+}

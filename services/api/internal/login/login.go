@@ -1,0 +1,171 @@
+// Package login ends logins: it decides whether what was proven is enough,
+// and hands out the authorization code that apps turn into tokens.
+//
+// It is called by whatever proves something (a password, a link, a second
+// factor) with a record of just that. A user with a second factor gets no code
+// for anything less, whichever way the login came (R-036): the login waits,
+// under the id of its request, until the factor is proven too.
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/grant"
+	"countersign.dev/services/api/internal/tenant"
+)
+
+// waits is how long the second half of a login may take.
+const waits = 10 * time.Minute
+
+// Factors tell who has a second factor that can be asked for.
+type Factors interface {
+	Enrolled(ctx context.Context, t tenant.ID, userID string) (bool, error)
+}
+
+// Grants hand out authorization codes.
+type Grants interface {
+	NewCode(ctx context.Context, n grant.New) (secret.Text, error)
+}
+
+// Waiting keeps first halves. Losing them is safe: the user begins again.
+type Waiting interface {
+	Get(ctx context.Context, key string) ([]byte, error)
+	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	Swap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error)
+}
+
+// Service is the rules of ending logins.
+type Service struct {
+	Factors Factors
+	Grants  Grants
+	Waiting Waiting
+	Now     func() time.Time
+}
+
+// Login is what has been proven, about whom, for whom.
+type Login struct {
+	RequestID   string    `json:"request_id"`
+	Tenant      tenant.ID `json:"tenant"`
+	UserID      string    `json:"user_id"`
+	ClientID    string    `json:"client_id"`
+	RedirectURI string    `json:"redirect_uri"`
+	AMR         []string  `json:"amr"` // as package grant names proofs
+	At          time.Time `json:"at"`
+	// MustChange says that the login ends in a new password instead of a code.
+	MustChange bool `json:"must_change,omitempty"`
+	// Failed counts wrong codes of the second factor.
+	Failed int `json:"failed,omitempty"`
+}
+
+// Completed is how far a login has come: a code, or one of the reasons for
+// there being none yet.
+type Completed struct {
+	Login       Login
+	Code        secret.Text
+	MFARequired bool
+	MustChange  bool
+}
+
+// scope of a login over the headless API.
+var scope = []string{"openid", "email", "profile"}
+
+// isSecond reports whether a proof is one of a second factor.
+func isSecond(proof string) bool {
+	return proof == grant.SMS || proof == grant.App || proof == grant.Recovery
+}
+
+// Complete ends a login, or lets it wait for the second factor.
+func (s *Service) Complete(ctx context.Context, l Login) (Completed, error) {
+	if slices.ContainsFunc(l.AMR, isSecond) {
+		return s.end(ctx, l)
+	}
+	enrolled, err := s.Factors.Enrolled(ctx, l.Tenant, l.UserID)
+	if err != nil {
+		return Completed{}, err
+	}
+	if enrolled {
+		return Completed{Login: l, MFARequired: true}, s.wait(ctx, l)
+	}
+	return s.end(ctx, l)
+}
+
+// Continue ends the login of a request whose second factor was proven just
+// now. It reports false when no such login waits: it was ended before, its
+// time is over, or it is somebody else's.
+func (s *Service) Continue(ctx context.Context, requestID string, t tenant.ID, userID, clientID string, proofs ...string) (Completed, bool, error) {
+	l, stored, err := s.waiting(ctx, requestID, t, userID, clientID)
+	if err != nil || stored == nil {
+		return Completed{}, false, err
+	}
+	// Of many that have proven it, one takes it.
+	taken, err := s.Waiting.Swap(ctx, key(t, userID, requestID), stored, nil, 0)
+	if err != nil || !taken {
+		return Completed{}, false, err
+	}
+	l.AMR = slices.Concat(l.AMR, proofs)
+	done, err := s.end(ctx, l)
+	return done, err == nil, err
+}
+
+// failures is how many wrong codes after a right first factor are news.
+const failures = 3
+
+// Fail counts a wrong code of the second factor against the login that waits
+// for it, and reports whether its user should hear of it: somebody has the
+// first factor and not the second (R-014). Who loses a race here is not
+// counted, which delays the news at most.
+func (s *Service) Fail(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (news bool, err error) {
+	l, stored, err := s.waiting(ctx, requestID, t, userID, clientID)
+	if err != nil || stored == nil {
+		return false, err
+	}
+	l.Failed++
+	next, err := json.Marshal(l)
+	if err != nil {
+		return false, fmt.Errorf("encode login: %w", err)
+	}
+	counted, err := s.Waiting.Swap(ctx, key(t, userID, requestID), stored, next, waits+time.Minute)
+	return counted && l.Failed == failures, err
+}
+
+// waiting reads the login that waits under a request; stored is nil when there
+// is none, its time is over, or it is somebody else's.
+func (s *Service) waiting(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (l Login, stored []byte, err error) {
+	if stored, err = s.Waiting.Get(ctx, key(t, userID, requestID)); err != nil || stored == nil {
+		return Login{}, nil, err
+	}
+	if err := json.Unmarshal(stored, &l); err != nil {
+		return Login{}, nil, fmt.Errorf("read waiting login: %w", err)
+	}
+	if l.ClientID != clientID || s.Now().Sub(l.At) > waits {
+		return Login{}, nil, nil
+	}
+	return l, stored, nil
+}
+
+func (s *Service) end(ctx context.Context, l Login) (Completed, error) {
+	if l.MustChange {
+		return Completed{Login: l, MustChange: true}, nil
+	}
+	code, err := s.Grants.NewCode(ctx, grant.New{
+		Tenant: l.Tenant, UserID: l.UserID, ClientID: l.ClientID, RedirectURI: l.RedirectURI, Scope: scope, AMR: l.AMR, AuthTime: s.Now(),
+	})
+	return Completed{Login: l, Code: code}, err
+}
+
+func (s *Service) wait(ctx context.Context, l Login) error {
+	value, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("encode login: %w", err)
+	}
+	return s.Waiting.Put(ctx, key(l.Tenant, l.UserID, l.RequestID), value, waits+time.Minute)
+}
+
+func key(t tenant.ID, userID, requestID string) string {
+	return fmt.Sprintf("login:{%s|%s|%s}:%s", t.Org, t.Env, userID, requestID)
+}

@@ -1,0 +1,111 @@
+// Package notice owns the mails that tell users what happened to their
+// accounts: a new password, another factor, another address, somebody who
+// fails at the second factor.
+//
+// What goes with a change of state is an entry of the outbox, written in the
+// transaction of the change. What goes with none, because nothing changed, is
+// written by itself and no more often than is of use.
+package notice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/challenge"
+	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+// life is how long news is worth telling.
+const life = 24 * time.Hour
+
+// About is whom a notice is for, and with whose name.
+type About struct {
+	Org     tenant.Organization
+	User    user.User
+	TraceID string
+}
+
+// Store writes entries that belong to no other change.
+type Store interface {
+	// EnqueueWithin takes the budget and writes the entries, in one
+	// transaction. A spent budget is its fault, and nothing is written.
+	EnqueueWithin(ctx context.Context, b challenge.Budget, at time.Time, entries ...outbox.Entry) error
+}
+
+// Service makes notices.
+type Service struct {
+	Outbox *outbox.Composer
+	Store  Store
+	Relay  outbox.Waker
+	Now    func() time.Time
+}
+
+// Entry is a notice that goes with a change of state. The detail is a word
+// such as sms that says what was changed; it may be empty.
+func (s *Service) Entry(a About, template, detail string) (outbox.Entry, error) {
+	return s.To(a, a.User.Email, template, detail)
+}
+
+// To is Entry for another address than the user's own: the one before.
+func (s *Service) To(a About, address user.Address, template, detail string) (outbox.Entry, error) {
+	return s.Outbox.Mail(outbox.Mail{
+		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.TraceID, To: address.Written, Life: life,
+		Content: event.Mail{Template: template, Brand: a.Org.Name, Color: a.Org.Color, LogoURL: a.Org.LogoURL, Locale: Locale(a.Org, &a.User), Detail: detail},
+	})
+}
+
+// errOften never leaves this package.
+var errOften = fault.New(fault.Limited, "notice_limit", "the user was told about this within the hour")
+
+// Moved tells of another address of a user, under the old one and the new.
+func (s *Service) Moved(org tenant.Organization, traceID string) user.Told {
+	return func(before, after user.User) ([]outbox.Entry, error) {
+		if before.Email.Canonical == after.Email.Canonical {
+			return nil, nil
+		}
+		entries := []outbox.Entry{s.Outbox.Event(after.Tenant, after.ID, event.TypeEmailChanged, nil)}
+		for _, address := range []user.Address{before.Email, after.Email} {
+			mail, err := s.To(About{Org: org, User: after, TraceID: traceID}, address, event.TemplateNoticeEmailChanged, "")
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, mail)
+		}
+		return entries, nil
+	}
+}
+
+// Tell sends a notice that goes with no change, at most once an hour and user,
+// with the public event of the same news.
+func (s *Service) Tell(ctx context.Context, a About, template, typ string) error {
+	mail, err := s.Entry(a, template, "")
+	if err != nil {
+		return err
+	}
+	t := a.User.Tenant
+	hourly := challenge.Budget{
+		Key: fmt.Sprintf("notice|%s|%s|%s|%s", t.Org, t.Env, a.User.ID, template), Span: time.Hour, Most: 1, Fault: errOften,
+	}
+	err = s.Store.EnqueueWithin(ctx, hourly, s.Now(), mail, s.Outbox.Event(t, a.User.ID, typ, nil))
+	if errors.Is(err, errOften) {
+		return nil
+	}
+	if err == nil {
+		s.Relay.Wake()
+	}
+	return err
+}
+
+// Locale is the user's, or else the organization's.
+func Locale(org tenant.Organization, u *user.User) string {
+	if u != nil && u.Profile.Locale != nil {
+		return *u.Profile.Locale
+	}
+	return org.Locale
+}

@@ -1,0 +1,113 @@
+package pages
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"html/template"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/pkg/web"
+	"countersign.dev/services/api/internal/link"
+)
+
+//go:embed links.html
+var linksHTML string
+
+var linkTemplates = template.Must(template.New("links").Parse(linksHTML))
+
+// linkPage is what the page of a link is made of.
+type linkPage struct {
+	view  link.View
+	token secret.Text
+}
+
+func (l *Links) writeLink(w http.ResponseWriter, r *http.Request, status int, answer any) {
+	page, _ := answer.(linkPage) // what show returns
+	view := page.view
+	words := wordsFor(r, view.Org.Locale)
+	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", view.AppHost)
+	does := words.does(view.Purpose)
+	err := send(w, status, linkTemplates.Lookup("link"), "'self' "+formTargets(view.AppHost), map[string]any{
+		"Words": words, "Heading": fill.Replace(does.Heading), "Text": fill.Replace(does.Text), "Button": fill.Replace(does.Button),
+		"View": view, "Asked": words.ago(l.Now().Sub(view.AskedAt)), "AskedAt": view.AskedAt.UTC().Format(time.RFC3339),
+		"Action": l.path(), "PageToken": page.token.Reveal(),
+	})
+	if err != nil {
+		l.writeFault(w, r, err)
+	}
+}
+
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$`)
+
+// formTargets is where the form may lead, beside here: browsers hold the
+// redirect that answers it to the page's policy. A policy cannot name an IPv6
+// address, so that the scheme alone stands for those.
+func formTargets(appHost string) string {
+	if !plainHost.MatchString(appHost) {
+		return "https: http:"
+	}
+	return "https://" + appHost + " http://" + appHost
+}
+
+// writeFault renders a fault for a person, with the request id and what to do.
+func (l *Links) writeFault(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		web.WriteFault(w, r, err) // nobody is left to read a page
+		return
+	}
+	web.Note(r.Context(), err)
+	f := web.Public(err)
+	web.FaultHeaders(w.Header(), f)
+	words := wordsFor(r)
+	said, again := words.says(f, r.Method)
+	if err := send(w, web.Status(f.Kind), linkTemplates.Lookup("fault"), "'none'", map[string]any{
+		"Words": words, "Heading": said.Heading, "Text": said.Text, "Again": again,
+		"Code": f.Code, "RequestID": w.Header().Get("X-Request-Id"),
+	}); err != nil {
+		web.WriteFault(w, r, err)
+	}
+}
+
+// says picks the words for a fault, and says whether another try may help.
+func (l *words) says(f *fault.Error, method string) (said notice, again bool) {
+	switch f.Code {
+	case link.ErrDead.Code:
+		if method == http.MethodPost { // a moment ago it was good
+			return l.Used, false
+		}
+		return l.Dead, false
+	case errUnopened.Code:
+		return l.Unopened, false
+	case "page_expired", "cross_site":
+		return l.Expired, true
+	}
+	switch f.Kind {
+	case fault.Misdirected:
+		return l.Host, false
+	case fault.Limited, fault.Unavailable:
+		return l.Busy, true
+	case fault.Internal:
+		return l.Failed, true
+	}
+	return l.Refused, false
+}
+
+// ago says how long ago something was: links live for an hour at most, and
+// nobody's clock but ours is known here.
+func (l *words) ago(passed time.Duration) string {
+	switch minutes := int(passed.Minutes()); {
+	case minutes < 1:
+		return l.JustNow
+	case minutes == 1:
+		return l.OneMinute
+	default:
+		return strings.ReplaceAll(l.Minutes, "{n}", strconv.Itoa(minutes))
+	}
+}

@@ -1,0 +1,130 @@
+package password
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/grant"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/link"
+	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/user"
+)
+
+// Verdict of a challenge.
+type Verdict struct {
+	RequestID string
+	UserID    string
+	Number    int
+	Valid     bool
+	Unknown   bool // told apart from wrong only with verbose errors
+	login.Completed
+	// Expired is when the password stopped being good for a login, the zero
+	// time while it is. Renew is then the code to set another one with.
+	Expired time.Time
+	Renew   secret.Text
+}
+
+// Challenge checks a password. Every address costs one hash and answers
+// alike, whether it has a user, a password or neither. It returns the guard's
+// faults: a pause after wrong ones, or no room for another hash.
+func (s *Service) Challenge(ctx context.Context, c Caller, email string, plain secret.Text, source netip.Addr) (Verdict, error) {
+	connection, address, u, err := s.about(ctx, c, email)
+	if err != nil {
+		return Verdict{}, err
+	}
+	if err := CheckSize(plain); err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{RequestID: id.Request("password-challenge"), UserID: s.nobody(c.Tenant, address)}
+	has, err := s.Store.Password(ctx, c.Tenant, s.orNobody(u, v.UserID))
+	if err != nil {
+		return Verdict{}, err
+	}
+	whose := s.whose(c.Tenant, address, u)
+	whose.Source = source
+	compared, err := s.Guard.Password(ctx, whose, plain, has.Hash)
+	if err != nil {
+		return Verdict{}, err
+	}
+	if compared.Shut && u != nil {
+		s.tellShut(ctx, c, *u)
+	}
+	if !compared.OK {
+		v.Unknown = connection.VerboseErrors && (u == nil || has.Number == 0)
+		return v, nil
+	}
+	// Waiting for a turn takes time, in which somebody may have reset the
+	// password for a reason.
+	now, err := s.Store.Password(ctx, c.Tenant, u.ID)
+	if err != nil || now.Number != has.Number {
+		return v, err
+	}
+	if compared.Rehash {
+		s.rehash(ctx, has, plain)
+	}
+	return s.passed(ctx, c, *u, has, v)
+}
+
+// tellShut tells a user whose password was just shut. Guessing goes on to be
+// refused whether that succeeds or not.
+func (s *Service) tellShut(ctx context.Context, c Caller, u user.User) {
+	err := s.Notices.Tell(ctx, notice.About{Org: c.Org, User: u, TraceID: c.TraceID}, event.TemplateNoticePasswordDisabled, event.TypePasswordShut)
+	if err != nil {
+		s.Log.WarnContext(ctx, "user not told of a password that was shut", "user_id", u.ID, "error", err)
+	}
+}
+
+// passed goes on from a right password.
+func (s *Service) passed(ctx context.Context, c Caller, u user.User, has Password, v Verdict) (Verdict, error) {
+	v.Valid, v.UserID, v.Number = true, u.ID, has.Number
+	done, err := s.Logins.Complete(ctx, login.Login{
+		RequestID: v.RequestID, Tenant: c.Tenant, UserID: u.ID, ClientID: c.Key.ID, AMR: []string{grant.Password}, At: s.Now(),
+		MustChange: has.MustChange,
+	})
+	if err != nil {
+		return Verdict{}, err
+	}
+	v.Completed = done
+	if !done.MustChange {
+		return v, nil
+	}
+	v.Expired = has.ChangedAt
+	v.Renew, err = s.Renew(ctx, u, done.Login)
+	return v, err
+}
+
+// Renew makes the code with which a password that must change is changed,
+// once all has been proven that a login needs.
+func (s *Service) Renew(ctx context.Context, u user.User, l login.Login) (secret.Text, error) {
+	now := s.Now().Truncate(time.Millisecond)
+	value := id.Token()
+	err := s.Store.PutPasswordCode(ctx, link.Code{
+		Digest: link.Digest(value), RequestID: l.RequestID, Tenant: l.Tenant, UserID: u.ID, Email: u.Email, Purpose: link.Renew,
+		Proofs: l.AMR, ClientID: l.ClientID, CreatedAt: now, ExpiresAt: now.Add(link.CodeLife),
+	})
+	return value, err
+}
+
+// rehash brings a password up to the parameters of today. It may fail: the
+// next login tries again.
+func (s *Service) rehash(ctx context.Context, has Password, plain secret.Text) {
+	hash, err := s.Hasher.Hash(ctx, has.Tenant.Org, plain)
+	if err == nil {
+		err = s.Store.ReplaceHash(ctx, has, hash)
+	}
+	if err != nil {
+		s.Log.WarnContext(ctx, "password not hashed anew", "user_id", has.UserID, "error", err)
+	}
+}
+
+func (s *Service) orNobody(u *user.User, nobody string) string {
+	if u == nil {
+		return nobody
+	}
+	return u.ID
+}

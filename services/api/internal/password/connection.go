@@ -1,0 +1,138 @@
+package password
+
+import (
+	"context"
+	"time"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/tenant"
+)
+
+// Connection is an organization's policy for passwords in one environment.
+// It does not exist until it is created.
+type Connection struct {
+	ID     string
+	Tenant tenant.ID
+	// MinLength and MaxLength count code points.
+	MinLength, MaxLength int
+	// PepperRotation is how old a password's pepper may be before a login
+	// renews it.
+	PepperRotation time.Duration
+	Template       string // id of the mail's template; empty means ours
+	Delivery       string // tenant.DeliverWorker or DeliverCaller
+	// VerboseErrors tells unknown users from wrong passwords, for callers
+	// that are servers. It also tells whoever sits behind them.
+	VerboseErrors bool
+	// DirectCreation lets a key with the scope create passwords without a
+	// mail, where the user has none.
+	DirectCreation bool
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Bounds of lengths in code points. A single factor needs 15, and 64 are
+// always accepted (NIST SP 800-63B-4 3.1.1.2); a limit that says otherwise is
+// moved to the nearest that holds.
+const (
+	longest         = 256
+	defaultRotation = 24 * time.Hour
+	longestRotation = 10 * 365 * 24 * time.Hour
+)
+
+// policy is what the connection asks of new passwords. No organization can
+// enforce a second factor yet, so a password may be all that a login asks for.
+func (c Connection) policy() Policy { return Policy{Min: c.MinLength, Max: c.MaxLength} }
+
+// Change is what a caller says about a connection; nil leaves it.
+type Change struct {
+	MinLength, MaxLength *int
+	PepperRotation       *time.Duration
+	Template             *string
+	Delivery             *string
+	VerboseErrors        *bool
+	DirectCreation       *bool
+}
+
+// What may go wrong, as the caller reads it.
+var (
+	ErrExists       = fault.New(fault.Conflict, "incompatible_connection", "incompatible_connection")
+	ErrNoConnection = fault.New(fault.NotFound, "not_found", "the organization has no password connection; create one with POST password-connection")
+)
+
+// ConnectionStore keeps connections.
+type ConnectionStore interface {
+	// CreatePasswordConnection returns ErrExists when there is one, and
+	// tenant.ErrNotFound when the organization is gone.
+	CreatePasswordConnection(ctx context.Context, c Connection) error
+	// PasswordConnection returns ErrNoConnection when there is none.
+	PasswordConnection(ctx context.Context, t tenant.ID) (Connection, error)
+	// UpdatePasswordConnection lets change edit it and writes it back, in one
+	// transaction, or returns ErrNoConnection or what change returns.
+	UpdatePasswordConnection(ctx context.Context, t tenant.ID, change func(*Connection) error) (Connection, error)
+}
+
+// Connections is the rules of connections.
+type Connections struct {
+	Store ConnectionStore
+	Now   func() time.Time
+}
+
+// Create makes the connection. It returns ErrExists, or a fault of kind
+// Invalid that names the parameter.
+func (s *Connections) Create(ctx context.Context, t tenant.ID, in Change) (Connection, error) {
+	now := s.Now().Truncate(time.Millisecond)
+	c := Connection{
+		ID: id.UUID(), Tenant: t, MinLength: minAlone, MaxLength: longest, PepperRotation: defaultRotation,
+		Delivery: tenant.DeliverWorker, CreatedAt: now,
+	}
+	if err := in.apply(&c, now); err != nil {
+		return Connection{}, err
+	}
+	return c, s.Store.CreatePasswordConnection(ctx, c)
+}
+
+// Get returns the connection, or ErrNoConnection.
+func (s *Connections) Get(ctx context.Context, t tenant.ID) (Connection, error) {
+	return s.Store.PasswordConnection(ctx, t)
+}
+
+// Update changes the connection.
+func (s *Connections) Update(ctx context.Context, t tenant.ID, in Change) (Connection, error) {
+	return s.Store.UpdatePasswordConnection(ctx, t, func(c *Connection) error { return in.apply(c, s.Now().Truncate(time.Millisecond)) })
+}
+
+func (in Change) apply(c *Connection, now time.Time) error {
+	if in.Delivery != nil {
+		if *in.Delivery != tenant.DeliverWorker && *in.Delivery != tenant.DeliverCaller {
+			return fault.New(fault.Invalid, "invalid_parameter", "delivery must be worker or caller")
+		}
+		c.Delivery = *in.Delivery
+	}
+	if in.PepperRotation != nil {
+		if *in.PepperRotation < time.Second || *in.PepperRotation > longestRotation {
+			return fault.New(fault.Invalid, "invalid_parameter", "pepper_rotation_period must be between 1 second and ten years")
+		}
+		c.PepperRotation = *in.PepperRotation
+	}
+	if in.Template != nil {
+		if len(*in.Template) > 100 {
+			return fault.New(fault.Invalid, "invalid_parameter", "forgot_password_template_id must have at most 100 characters")
+		}
+		c.Template = *in.Template
+	}
+	set(&c.MinLength, in.MinLength)
+	set(&c.MaxLength, in.MaxLength)
+	c.MinLength = min(max(c.MinLength, minAlone), alwaysAccepted)
+	c.MaxLength = min(max(c.MaxLength, alwaysAccepted), longest)
+	set(&c.VerboseErrors, in.VerboseErrors)
+	set(&c.DirectCreation, in.DirectCreation)
+	c.UpdatedAt = now
+	return nil
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}

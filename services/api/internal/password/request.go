@@ -1,0 +1,187 @@
+package password
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/link"
+	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+// Password is a password at rest.
+type Password struct {
+	Tenant tenant.ID
+	UserID string
+	Number int // counts the user's passwords; the contract's id
+	Hash   string
+	// MustChange lets it be used for nothing but setting another one.
+	MustChange bool
+	ChangedAt  time.Time
+}
+
+// What may go wrong, as the caller reads it.
+var (
+	ErrUnknown = fault.New(fault.NotFound, "not_found", "not_found")
+	ErrHas     = fault.New(fault.Conflict, "password_exists", "the user has a password; ask for a password request to replace it")
+	ErrDirect  = fault.New(fault.Forbidden, "direct_creation_disabled", "passwords are created by a link here; the connection can allow direct_creation")
+	ErrCode    = fault.New(fault.Invalid, "password_code_not_valid", "password_code is not valid: it was used, is too old, or belongs to somebody else; ask for a new link")
+	ErrSame    = fault.New(fault.Invalid, "password_unchanged", "the new password must differ from the one before")
+)
+
+// Store keeps passwords.
+type Store interface {
+	ConnectionStore
+	// Password returns a user's password; the zero Password when there is none.
+	Password(ctx context.Context, t tenant.ID, userID string) (Password, error)
+	// PasswordCode returns a live code within an account and environment with
+	// its organization, or ErrCode.
+	PasswordCode(ctx context.Context, account, env string, digest []byte, now time.Time) (link.Code, tenant.Organization, error)
+	// PutPasswordCode writes the code of a password that must change.
+	PutPasswordCode(ctx context.Context, c link.Code) error
+	// SetPassword uses a live code by one conditional statement and, in the
+	// same transaction, makes the user if the code is for one who is to be
+	// made, marks the address as verified, stores the password, ends the
+	// user's other links, codes and grants, and writes the entries that
+	// compose makes. ErrCode to all but one of many calls, and when the user
+	// is gone, inactive or has another address by now.
+	SetPassword(ctx context.Context, code link.Code, hash string, fresh user.User, compose Compose, now time.Time) (Password, user.User, error)
+	// CreatePassword stores a first password of an active user with the
+	// entries that compose makes. ErrHas when there is one.
+	CreatePassword(ctx context.Context, p Password, compose Compose) (Password, error)
+	// ReplaceHash stores a newer hash of the same password, unless it was
+	// changed since.
+	ReplaceHash(ctx context.Context, p Password, hash string) error
+}
+
+// Compose makes the entries that go with a change, once its user is known.
+type Compose func(u user.User, created bool) ([]outbox.Entry, error)
+
+// Users find users.
+type Users interface {
+	Find(ctx context.Context, t tenant.ID, key string) (user.User, error)
+}
+
+// Guard counts guesses and compares.
+type Guard interface {
+	Password(ctx context.Context, w guard.Whose, candidate secret.Text, stored string) (guard.Compared, error)
+	ClearPassword(ctx context.Context, w guard.Whose) error
+	// SamePassword compares without counting: for a new password against the
+	// one before.
+	SamePassword(ctx context.Context, org string, candidate secret.Text, stored string) (bool, error)
+}
+
+// Service is the rules of passwords.
+type Service struct {
+	Store   Store
+	Users   Users
+	Links   *link.Service
+	Logins  *login.Service
+	Guard   Guard
+	Hasher  *Hasher
+	Outbox  *outbox.Composer
+	Notices *notice.Service
+	Relay   outbox.Waker
+	Index   link.Index
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Caller is the API key that asks, and the organization it asks for.
+type Caller struct {
+	Key     apikey.Key
+	Tenant  tenant.ID
+	Org     tenant.Organization
+	TraceID string
+}
+
+// Asked is a password request that was accepted.
+type Asked struct {
+	link.Issued
+	UserID string
+}
+
+// Request sends a link with which a password is created or reset. Nobody
+// learns from its answer whether the address has a user, unless the connection
+// has verbose errors: the user id of an address without one is an id like any
+// other that belongs to nobody.
+func (s *Service) Request(ctx context.Context, c Caller, email, redirectURI string, mayCreate bool) (Asked, error) {
+	connection, address, u, err := s.about(ctx, c, email)
+	if err != nil {
+		return Asked{}, err
+	}
+	if err := tenant.CheckRedirect(c.Tenant.Env, append(c.Key.RedirectURIs, c.Org.RedirectURIs...), redirectURI); err != nil {
+		return Asked{}, err
+	}
+	byCaller, err := byCaller(c, connection.Delivery)
+	if err != nil {
+		return Asked{}, err
+	}
+	if u == nil && !mayCreate && connection.VerboseErrors {
+		return Asked{}, ErrUnknown
+	}
+	n := link.New{
+		Kind: event.KindPassword, RequestKind: "password-request", Tenant: c.Tenant, Org: c.Org, User: u, Email: address, MayCreate: mayCreate,
+		Purpose: link.Create, Template: event.TemplatePasswordCreate, RedirectURI: redirectURI, ClientID: c.Key.ID, ByCaller: byCaller,
+		Life: link.PasswordLife, TraceID: c.TraceID,
+	}
+	asked := Asked{UserID: s.nobody(c.Tenant, address)}
+	if u != nil {
+		asked.UserID = u.ID
+		has, err := s.Store.Password(ctx, c.Tenant, u.ID)
+		if err != nil {
+			return Asked{}, err
+		}
+		if has.Number > 0 {
+			n.Purpose, n.Template = link.Reset, event.TemplatePasswordReset
+		}
+	}
+	asked.Issued, err = s.Links.Issue(ctx, n)
+	return asked, err
+}
+
+// about reads what every call needs: the connection and the user of an
+// address, nil for none that could be asked.
+func (s *Service) about(ctx context.Context, c Caller, email string) (Connection, user.Address, *user.User, error) {
+	connection, err := s.Store.PasswordConnection(ctx, c.Tenant)
+	if err != nil {
+		return Connection{}, user.Address{}, nil, err
+	}
+	address, err := user.ParseAddress(email)
+	if err != nil {
+		return Connection{}, user.Address{}, nil, err
+	}
+	u, err := s.Users.Find(ctx, c.Tenant, address.Written)
+	switch {
+	case fault.KindOf(err) == fault.NotFound, err == nil && !u.Active:
+		return connection, address, nil, nil
+	case err != nil:
+		return Connection{}, user.Address{}, nil, err
+	}
+	return connection, address, &u, nil
+}
+
+// nobody is the id in answers about an address without a user.
+func (s *Service) nobody(t tenant.ID, address user.Address) string {
+	return id.FromDigest(s.Index.Sum("user.nobody", t.Org, t.Env, address.Canonical))
+}
+
+func byCaller(c Caller, delivery string) (bool, error) {
+	if delivery != tenant.DeliverCaller {
+		return false, nil
+	}
+	if !c.Key.Has(apikey.CodesRead) {
+		return false, fault.New(fault.Forbidden, "insufficient_scope", "the connection says delivery=caller, so the answer would hold the link; that needs the scope codes:read")
+	}
+	return true, nil
+}

@@ -1,0 +1,195 @@
+package password
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/grant"
+	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/link"
+	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+// Set is what a password is set with.
+type Set struct {
+	Code  secret.Text // empty: created directly
+	Email string      // may be left out beside a code; must fit it otherwise
+	Plain secret.Text
+}
+
+// Done is a password that was set, and how far the login with it has come.
+type Done struct {
+	Password
+	Org       tenant.Organization
+	RequestID string
+	login.Completed
+}
+
+// Set stores a password and, where it was proven whose it is, ends a login
+// with it. It returns ErrCode, a fault of kind Invalid that says what is wrong
+// with the password (the code is then still good), or what Direct returns.
+func (s *Service) Set(ctx context.Context, c Caller, in Set) (Done, error) {
+	if in.Code.IsZero() {
+		return s.direct(ctx, c, in)
+	}
+	code, org, err := s.Store.PasswordCode(ctx, c.Key.AccountID, c.Key.Env, link.Digest(in.Code), s.Now())
+	if err != nil {
+		return Done{}, err
+	}
+	if err := fits(code, c, in); err != nil {
+		return Done{}, err
+	}
+	c.Org = org
+	connection, err := s.Store.PasswordConnection(ctx, code.Tenant)
+	if err != nil {
+		return Done{}, err
+	}
+	if err := connection.policy().Check(in.Plain); err != nil {
+		return Done{}, err
+	}
+	if err := s.differs(ctx, code, in.Plain); err != nil {
+		return Done{}, err
+	}
+	hash, err := s.Hasher.Hash(ctx, code.Tenant.Org, in.Plain)
+	if err != nil {
+		return Done{}, err
+	}
+	stored, u, err := s.store(ctx, c, code, hash)
+	if err != nil {
+		return Done{}, err
+	}
+	return s.finish(ctx, c, code, stored, u)
+}
+
+// fits reports ErrCode for a code of somebody else, be it another
+// organization's, another user's or one out of the key's reach.
+func fits(code link.Code, c Caller, in Set) error {
+	if !c.Key.Reaches(code.Tenant.Org) || c.Tenant.Org != "" && c.Tenant.Org != code.Tenant.Org {
+		return ErrCode
+	}
+	if in.Email == "" {
+		return nil
+	}
+	address, err := user.ParseAddress(in.Email)
+	if err != nil || address.Canonical != code.Email.Canonical {
+		return ErrCode.Because(err)
+	}
+	return nil
+}
+
+// differs refuses the password that the user has already.
+func (s *Service) differs(ctx context.Context, code link.Code, plain secret.Text) error {
+	if code.UserID == "" {
+		return nil
+	}
+	old, err := s.Store.Password(ctx, code.Tenant, code.UserID)
+	if err != nil || old.Number == 0 {
+		return err
+	}
+	same, err := s.Guard.SamePassword(ctx, code.Tenant.Org, plain, old.Hash)
+	if err == nil && same {
+		return ErrSame
+	}
+	return err
+}
+
+func (s *Service) store(ctx context.Context, c Caller, code link.Code, hash string) (Password, user.User, error) {
+	now := s.Now().Truncate(time.Millisecond)
+	fresh := user.User{ID: id.UUID(), Tenant: code.Tenant, Email: code.Email, EmailVerified: true, Active: true, CreatedAt: now, UpdatedAt: now}
+	stored, u, err := s.Store.SetPassword(ctx, code, hash, fresh, s.told(c, code.Purpose), now)
+	if err == nil {
+		s.Relay.Wake()
+	}
+	return stored, u, err
+}
+
+// finish gives the user a clean slate of guesses and ends the login that the
+// code belongs to: setting a password proves no second factor.
+func (s *Service) finish(ctx context.Context, c Caller, code link.Code, stored Password, u user.User) (Done, error) {
+	if err := s.Guard.ClearPassword(ctx, s.whose(code.Tenant, u.Email, &u)); err != nil {
+		s.Log.WarnContext(ctx, "guesses of a password not cleared", "user_id", u.ID, "error", err)
+	}
+	done := Done{Password: stored, Org: c.Org, RequestID: code.RequestID}
+	completed, err := s.Logins.Complete(ctx, login.Login{
+		RequestID: code.RequestID, Tenant: code.Tenant, UserID: u.ID, ClientID: code.ClientID, AMR: proven(code.Proofs), At: s.Now(),
+	})
+	done.Completed = completed
+	return done, err
+}
+
+// proven adds the password: whoever has just set it knows it.
+func proven(proofs []string) []string {
+	if slices.Contains(proofs, grant.Password) {
+		return proofs
+	}
+	return append(slices.Clone(proofs), grant.Password)
+}
+
+// told makes the news of a new password: an event, and a mail to its user.
+func (s *Service) told(c Caller, purpose link.Purpose) Compose {
+	return func(u user.User, created bool) ([]outbox.Entry, error) {
+		var entries []outbox.Entry
+		if created {
+			entries = append(entries, s.Outbox.Event(u.Tenant, u.ID, event.TypeUserCreated, map[string]string{"by": "password_request"}))
+		}
+		typ := event.TypePasswordChanged
+		if purpose == link.Create {
+			typ = event.TypePasswordCreated
+		}
+		entries = append(entries, s.Outbox.Event(u.Tenant, u.ID, typ, nil))
+		mail, err := s.Notices.Entry(notice.About{Org: c.Org, User: u, TraceID: c.TraceID}, event.TemplateNoticePasswordChanged, "")
+		return append(entries, mail), err
+	}
+}
+
+// direct creates a password that nobody has proven to be the user's: only
+// where there is none, and good for nothing but setting another one.
+func (s *Service) direct(ctx context.Context, c Caller, in Set) (Done, error) {
+	if c.Tenant.Org == "" || in.Email == "" {
+		return Done{}, fault.New(fault.Invalid, "missing_parameter", "password_code, or user_email and org_domain, must be provided")
+	}
+	connection, _, u, err := s.about(ctx, c, in.Email)
+	switch {
+	case err != nil:
+		return Done{}, err
+	case !connection.DirectCreation:
+		return Done{}, ErrDirect
+	case !c.Key.Has(apikey.PasswordsCreateUnverified):
+		return Done{}, fault.New(fault.Forbidden, "insufficient_scope", "creating a password without a link needs the scope "+apikey.PasswordsCreateUnverified)
+	case u == nil:
+		return Done{}, ErrUnknown
+	}
+	if err := connection.policy().Check(in.Plain); err != nil {
+		return Done{}, err
+	}
+	hash, err := s.Hasher.Hash(ctx, c.Tenant.Org, in.Plain)
+	if err != nil {
+		return Done{}, err
+	}
+	stored, err := s.Store.CreatePassword(ctx, Password{
+		Tenant: c.Tenant, UserID: u.ID, Number: 1, Hash: hash, MustChange: true, ChangedAt: s.Now().Truncate(time.Millisecond),
+	}, s.told(c, link.Create))
+	if err != nil {
+		return Done{}, err
+	}
+	s.Relay.Wake()
+	return Done{Password: stored, Org: c.Org, RequestID: id.Request("password"), Completed: login.Completed{MustChange: true}}, nil
+}
+
+func (s *Service) whose(t tenant.ID, address user.Address, u *user.User) guard.Whose {
+	w := guard.Whose{Tenant: t, Canonical: address.Canonical}
+	if u != nil {
+		w.UserID = u.ID
+	}
+	return w
+}

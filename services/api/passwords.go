@@ -1,0 +1,50 @@
+package api
+
+import (
+	"time"
+
+	"countersign.dev/pkg/claim"
+	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/hashing"
+	"countersign.dev/services/api/internal/link"
+	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/password"
+	"countersign.dev/services/api/internal/user"
+)
+
+// logins are the rules by which somebody logs in with a password or a link.
+type logins struct {
+	logins      *login.Service
+	links       *link.Service
+	challenges  *link.Challenges
+	passwords   *password.Service
+	connections *password.Connections
+}
+
+// wireLogins builds them on the rules of users and factors.
+func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor.Service, news *notice.Service) (l logins, err error) {
+	now := time.Now
+	peppers, err := password.ParsePeppers("COUNTERSIGN_PASSWORD_PEPPERS", s.cfg.PasswordPeppers)
+	if err != nil {
+		return l, err
+	}
+	turns := hashing.New(hashing.Config{Observe: s.metrics.hashed})
+	hasher := password.NewHasher(turns, s.cfg.argon2(), peppers)
+	watch := &guard.Passwords{
+		Store: s.store, Sources: s.short, Hasher: hasher, Turns: turns, Index: keys.index, Policy: guard.DefaultPasswordPolicy(), Now: now, Observe: s.metrics.compared,
+	}
+	l.logins = &login.Service{Factors: factors, Grants: s.grants, Waiting: s.short, Now: now}
+	l.links = &link.Service{
+		Store: s.store, Outbox: news.Outbox, Claims: &claim.Book{Store: s.short, Now: now}, Relay: s.outgoing, Logins: l.logins, Index: keys.index,
+		BaseURL: s.cfg.BaseURL, Now: now, Log: s.log,
+	}
+	l.challenges = &link.Challenges{Store: s.store, Users: users, Links: l.links, Now: now}
+	l.connections = &password.Connections{Store: s.store, Now: now}
+	l.passwords = &password.Service{
+		Store: s.store, Users: users, Links: l.links, Logins: l.logins, Guard: watch, Hasher: hasher, Outbox: news.Outbox, Notices: news, Relay: s.outgoing,
+		Index: keys.index, Now: now, Log: s.log,
+	}
+	return l, nil
+}

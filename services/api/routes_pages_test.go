@@ -1,0 +1,54 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// Pages say what went wrong in HTML. The tests of the route table read it as if
+// the API had said it: one reader for both.
+
+var (
+	pageReference = regexp.MustCompile(`<code>([A-Z2-7]{26})</code> \(<code>([a-z_]+)</code>\)`)
+	pageHeading   = regexp.MustCompile(`<h1>([^<]+)</h1>`)
+)
+
+// readPage reads the page of an error into the body of the reply.
+func (r *reply) readPage() {
+	if r.status < http.StatusBadRequest || !r.isPage() {
+		return
+	}
+	reference, heading := pageReference.FindStringSubmatch(r.raw), pageHeading.FindStringSubmatch(r.raw)
+	if reference == nil || heading == nil {
+		return
+	}
+	r.body = map[string]any{"error": map[string]any{
+		"type": reference[2], "message": heading[1], "doc_urls": []any{}, "request_id": reference[1],
+	}}
+}
+
+func (r *reply) isPage() bool { return strings.HasPrefix(r.header.Get("Content-Type"), "text/html") }
+
+// errorText is an error as the API writes it.
+func (r *reply) errorText() string {
+	if !r.isPage() {
+		return r.raw
+	}
+	text, err := json.Marshal(r.body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// addLink gets a link by which the realm's user logs in, and keeps its token.
+// The answer holds it: a mail would change rows whenever it comes.
+func (r *realm) addLink() {
+	r.t.Helper()
+	r.call("PUT", "/api/v2/org/"+r.org+"/magic-link-connection", "active=true", "delivery=caller").want(200)
+	link := r.call("POST", "/api/v2/magic-link-challenge", "user_email="+r.id("email"), "org_domain="+r.org,
+		"redirect_uri=https://app.example.test/back").want(201).text("magic_link")
+	r.ids["link"] = r.note("link", link[strings.LastIndexByte(link, '/')+1:])
+}

@@ -1,0 +1,27 @@
+// Command email runs the worker that sends mails, configured by environment
+// variables (docs/configuration.md).
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"countersign.dev/pkg/logs"
+	"countersign.dev/pkg/run"
+	"countersign.dev/services/email"
+)
+
+func main() { os.Exit(start(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+func start(ctx context.Context, args, environ []string, out, problems io.Writer) int {
+	return run.Program[email.Config]{Name: "email", Version: email.Version, Run: work}.Start(ctx, args, environ, out, problems)
+}
+
+func work(ctx context.Context, cfg email.Config, problems io.Writer) error {
+	service, err := email.New(ctx, cfg, email.Parts{Log: logs.New(problems, cfg.Log)})
+	if err != nil {
+		return err
+	}
+	return service.Run(ctx)
+}
