@@ -57,9 +57,9 @@ func TestAPermanentFailureIsParkedAtOnce(t *testing.T) {
 	seen := newCounts()
 	b, js := bustest.Bus(t, srv, observe(seen)), admin(t, srv)
 	calls, outcomes := make(chan call, 10), make(chan event.Outcome, 10)
-	serve(t, b, 1, into(calls, fault.Permanent(errors.New("no such template"))))
 	mustRequest(t, b, challenge("dlv_1"))
-	payload := string(stored(t, js, bus.StreamChallenges, 1).Data)
+	payload := string(stored(t, js, bus.StreamChallenges, 1).Data) // as long as nobody takes it
+	serve(t, b, 1, into(calls, fault.Permanent(errors.New("no such template"))))
 	if reason := next(t, seen.dead, "the dead letter"); reason != "permanent" {
 		t.Errorf("reason %s", reason)
 	}

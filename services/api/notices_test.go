@@ -52,19 +52,19 @@ func TestFailingAtTheSecondFactorIsTold(t *testing.T) {
 		h := start(t, p).passwords()
 		eva := h.enrolled("eva@acme.test", numbered(1))
 		h.withPassword("eva@acme.test", plain)
-		failing := func(requestID string) {
+		failing := func(request ...string) {
 			code := h.code(h.call("POST", h.challenge(eva)).want(201))
 			for range 3 {
-				h.call("POST", h.challenge("validation/"+eva), "code="+other(code), "request_id="+requestID).want(200).wantSuccess(false)
+				h.call("POST", h.challenge("validation/"+eva), append([]string{"code=" + other(code)}, request...)...).want(200).wantSuccess(false)
 			}
 			h.call("POST", h.challenge("validation/"+eva), "code="+code).want(200).wantSuccess(true)
 		}
-		failing(h.challengePassword("eva@acme.test", plain).want(200).text("request_id"))
+		failing("request_id=" + h.challengePassword("eva@acme.test", plain).want(200).text("request_id"))
 		h.noticed("failures", "notice_second_factor_failing", "eva@acme.test")
 		// A second time within the hour is no news, and neither is what
 		// follows no right password.
-		failing(h.challengePassword("eva@acme.test", plain).want(200).text("request_id"))
-		failing("password-challenge_of_nobody")
+		failing("request_id=" + h.challengePassword("eva@acme.test", plain).want(200).text("request_id"))
+		failing()
 		// What would have been sent was sent before this.
 		h.withPassword("eva@acme.test", plain+"2")
 		told := 0

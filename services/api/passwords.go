@@ -35,7 +35,7 @@ func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor
 	watch := &guard.Passwords{
 		Store: s.store, Sources: s.short, Hasher: hasher, Turns: turns, Index: keys.index, Policy: guard.DefaultPasswordPolicy(), Now: now, Observe: s.metrics.compared,
 	}
-	l.logins = &login.Service{Factors: factors, Grants: s.grants, Waiting: s.short, Now: now}
+	l.logins = &login.Service{Factors: factors, Passwords: s.store, Grants: s.grants, Waiting: s.short, Now: now}
 	l.links = &link.Service{
 		Store: s.store, Outbox: news.Outbox, Claims: &claim.Book{Store: s.short, Now: now}, Relay: s.outgoing, Logins: l.logins, Index: keys.index,
 		BaseURL: s.cfg.BaseURL, Now: now, Log: s.log,

@@ -179,7 +179,7 @@ func TestNoWayAroundTheSecondFactor(t *testing.T) {
 		eva := h.enrolled("eva@acme.test", numbered(1))
 		finish := func(requestID string) *reply {
 			code := h.code(h.call("POST", h.challenge(eva)).want(201))
-			return h.call("POST", h.challenge("validation/"+eva), "code="+code, "request_id="+requestID).want(200).wantSuccess(true)
+			return h.call("POST", h.challenge("validation/"+eva), "code="+code, "request_id="+requestID)
 		}
 		set := h.setPassword(h.codeFor("eva@acme.test"), plain).want(200)
 		if set.body["code"] != nil || set.body["mfa_required"] != true {
@@ -195,12 +195,13 @@ func TestNoWayAroundTheSecondFactor(t *testing.T) {
 			t.Fatalf("a link alone: %v", followed)
 		}
 		for _, requestID := range []string{set.text("request_id"), right.text("request_id"), followed.Get("request_id")} {
-			ended := finish(requestID)
+			ended := finish(requestID).want(200).wantSuccess(true)
 			h.tokens(ended.text("authorization_code")).want(200)
-			if again := finish(requestID); again.body["authorization_code"] != nil {
-				t.Errorf("a login ended twice: %s", again.raw)
-			}
+			finish(requestID).wantFault(404, "not_found")
 		}
+		stale := h.challengePassword("eva@acme.test", plain).want(200).text("request_id")
+		h.setPassword(h.codeFor("eva@acme.test"), plain+"2").want(200)
+		finish(stale).wantFault(404, "not_found") // its password is the user's no more
 	})
 }
 
@@ -374,4 +375,47 @@ func alike(r *reply, name string) string {
 	body := randomIDs.ReplaceAllString(strings.ReplaceAll(r.raw, name+"@", "…@"), "ID")
 	body = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+`).ReplaceAllString(body, "TIME")
 	return fmt.Sprintf("%d\n%s\n%s", r.status, strings.Join(headers, "\n"), body)
+}
+
+// A new password ends what was granted under the one before: refresh tokens,
+// and codes that nobody has exchanged yet.
+// Covers R-033 for new passwords, refresh tokens and authorization codes.
+func TestANewPasswordEndsLogins(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		h := start(t, p).passwords()
+		h.withPassword("ana@acme.test", plain)
+		refresh := func(token string) *reply {
+			return h.call("POST", "/api/v2/oauth/token", "grant_type=refresh_token", "refresh_token="+token)
+		}
+		code := func() string { return h.challengePassword("ana@acme.test", plain).want(200).text("code") }
+		first := h.tokens(code()).want(200).text("refresh_token")
+		second := refresh(h.tokens(code()).want(200).text("refresh_token")).want(200).text("refresh_token")
+		unused := code()
+		h.withPassword("ana@acme.test", plain+"2")
+		for _, token := range []string{first, second} {
+			refresh(token).want(400)
+		}
+		h.tokens(unused).want(400)
+	})
+}
+
+// Twenty logins at once with the right password are twenty logins.
+// Covers R-006 for passwords over the API.
+func TestManyLoginsAtOnce(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		h := start(t, p).passwords()
+		h.withPassword("ana@acme.test", plain)
+		parallel(t, 20, func(int) {
+			// A busy machine may refuse to wait; that is no answer to the password.
+			r := h.challengePassword("ana@acme.test", plain)
+			for r.status == http.StatusServiceUnavailable {
+				r = h.challengePassword("ana@acme.test", plain)
+			}
+			if r.want(200); r.body["valid?"] != true || r.body["code"] == nil {
+				t.Errorf("one of twenty: %s", r.raw)
+			}
+		})
+	})
 }

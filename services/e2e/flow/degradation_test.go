@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +39,9 @@ func TestDegradationTable(t *testing.T) {
 	})
 	s.api("api")
 	s.worker()
+	s.trade("email")
 	s.open("sandbox")
+	s.allowLinks()
 
 	down := []struct {
 		name        string
@@ -101,7 +104,7 @@ func (s *scene) calls(i int) []call {
 	as := func(method, path string, params ...string) func() int {
 		return func() int { return s.app.Call(method, path, params...).Status }
 	}
-	return []call{
+	return slices.Concat([]call{
 		{"`POST /api/v2/oauth/token`", as("POST", "/api/v2/oauth/token", "grant_type=client_credentials",
 			"client_id="+s.key["COUNTERSIGN_CLIENT_ID"], "client_secret="+s.key["COUNTERSIGN_CLIENT_SECRET"])},
 		{"organizations, users, connections, API keys: read", as("GET", s.app.Path("users/"+user))},
@@ -109,11 +112,12 @@ func (s *scene) calls(i int) []call {
 		{"`POST …/totp-enrollment/{user}`", as("POST", s.app.Path("totp-enrollment/"+enrolling), "method=sms")},
 		{"`POST …/totp-challenge/{user}`", as("POST", s.app.Path("totp-challenge/"+user))},
 		{"`POST …/totp-challenge/validation/{user}`", as("POST", s.app.Path("totp-challenge/validation/"+user), "code=000000")},
+	}, s.linkCalls(i), []call{
 		{"`GET …/deliveries`, `GET …/inbox`", as("GET", s.app.Path("deliveries"))},
 		{"`POST /callback/twilio/{delivery}`", func() int { return s.callback(delivery) }},
 		{"`/readyz`", func() int { status, _ := get(s.t, s.ops+"/readyz"); return status }},
 		{"`/livez`", func() int { status, _ := get(s.t, s.ops+"/livez"); return status }},
-	}
+	})
 }
 
 // callback posts a receipt as Twilio does. The sandbox has none of its own.

@@ -87,8 +87,14 @@ func (s *scene) api(command string) *stage.Process {
 // worker starts one sms process. Its settings go before those of the scene.
 func (s *scene) worker(more ...string) *stage.Process {
 	s.t.Helper()
+	return s.trade("sms", more...)
+}
+
+// trade starts one process of a worker service.
+func (s *scene) trade(name string, more ...string) *stage.Process {
+	s.t.Helper()
 	ops := fmt.Sprintf("127.0.0.1:%d", rig.FreePort(s.t))
-	p := stage.Start(s.t, settings(s.env, append([]string{"COUNTERSIGN_OPS_ADDR=" + ops}, more...)), "countersign", "sms")
+	p := stage.Start(s.t, settings(s.env, append([]string{"COUNTERSIGN_OPS_ADDR=" + ops}, more...)), "countersign", name)
 	awaitReady(s.t, p, "http://"+ops)
 	return p
 }

@@ -20,7 +20,7 @@ const (
 	// messageWithin is when a message has come even if two workers died with it.
 	messageWithin = 100 * time.Second
 
-	apiTime = "2006-01-02T15:04:05.000000" // how the API writes moments, in UTC
+	apiTime = "2006-01-02T15:04:05" // how the API writes moments, in UTC; some with a fraction
 )
 
 // crowd are persons who each enrol a phone and ask for a code afterwards, all
@@ -45,10 +45,16 @@ func (s *scene) crowd() *crowd { return &crowd{scene: s, turn: make(chan struct{
 // begin lets persons start, from the first one on, two challenges each. The
 // channel is closed when all of them are done.
 func (c *crowd) begin(first, persons int) <-chan struct{} {
+	return c.each(persons, func(i int) { c.person(first + i) })
+}
+
+// each lets n persons do something, all at once as far as the turns allow. The
+// channel is closed when all of them are done.
+func (c *crowd) each(n int, do func(i int)) <-chan struct{} {
 	done := make(chan struct{})
 	var all sync.WaitGroup
-	for i := range persons {
-		all.Go(func() { c.person(first + i) })
+	for i := range n {
+		all.Go(func() { do(i) })
 	}
 	go func() { // ends with the persons; await waits for it
 		all.Wait()

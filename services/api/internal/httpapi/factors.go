@@ -132,6 +132,9 @@ func (a *API) validate(ctx context.Context, c pipeline.Call, in validateIn) (cha
 	if err != nil {
 		return challengeOut{}, err
 	}
+	if err := a.waits(ctx, c, whose, in.RequestID); err != nil {
+		return challengeOut{}, err
+	}
 	checked, err := a.Factors.Validate(ctx, whose, code)
 	if err != nil {
 		return challengeOut{}, err
@@ -146,6 +149,20 @@ func (a *API) validate(ctx context.Context, c pipeline.Call, in validateIn) (cha
 		return out, nil
 	}
 	return out, a.continueLogin(ctx, c, whose, in.RequestID, &out)
+}
+
+var errNoLogin = fault.New(fault.NotFound, "not_found", "no login waits under this request_id; it was ended, its time is over, or it is another user's. Begin again with the first factor")
+
+// waits refuses a request of no login before its code is compared.
+func (a *API) waits(ctx context.Context, c pipeline.Call, w factor.Whose, requestID string) error {
+	if requestID == "" {
+		return nil
+	}
+	waits, err := a.Logins.Waits(ctx, requestID, w.Tenant, w.User.ID, c.Key.ID)
+	if err == nil && !waits {
+		err = errNoLogin
+	}
+	return err
 }
 
 // failedLogin tells the user when somebody goes on failing at the second

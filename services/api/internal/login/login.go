@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/tenant"
@@ -32,6 +33,14 @@ type Grants interface {
 	NewCode(ctx context.Context, n grant.New) (secret.Text, error)
 }
 
+// Passwords tell which of a user's passwords is the present one.
+type Passwords interface {
+	PasswordNumber(ctx context.Context, t tenant.ID, userID string) (int, error)
+}
+
+// ErrStale answers for a login whose password was replaced before its end.
+var ErrStale = fault.New(fault.NotFound, "not_found", "the password was changed meanwhile; begin the login again")
+
 // Waiting keeps first halves. Losing them is safe: the user begins again.
 type Waiting interface {
 	Get(ctx context.Context, key string) ([]byte, error)
@@ -41,10 +50,11 @@ type Waiting interface {
 
 // Service is the rules of ending logins.
 type Service struct {
-	Factors Factors
-	Grants  Grants
-	Waiting Waiting
-	Now     func() time.Time
+	Factors   Factors
+	Passwords Passwords
+	Grants    Grants
+	Waiting   Waiting
+	Now       func() time.Time
 }
 
 // Login is what has been proven, about whom, for whom.
@@ -56,6 +66,9 @@ type Login struct {
 	RedirectURI string    `json:"redirect_uri"`
 	AMR         []string  `json:"amr"` // as package grant names proofs
 	At          time.Time `json:"at"`
+	// Password is the number of the password that was proven, zero for none: a
+	// newer one makes the login worthless.
+	Password int `json:"password,omitempty"`
 	// MustChange says that the login ends in a new password instead of a code.
 	MustChange bool `json:"must_change,omitempty"`
 	// Failed counts wrong codes of the second factor.
@@ -92,6 +105,13 @@ func (s *Service) Complete(ctx context.Context, l Login) (Completed, error) {
 		return Completed{Login: l, MFARequired: true}, s.wait(ctx, l)
 	}
 	return s.end(ctx, l)
+}
+
+// Waits reports whether a login waits under a request for the second factor of
+// this user, so that nothing is compared for one that does not.
+func (s *Service) Waits(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (bool, error) {
+	_, stored, err := s.waiting(ctx, requestID, t, userID, clientID)
+	return stored != nil, err
 }
 
 // Continue ends the login of a request whose second factor was proven just
@@ -155,7 +175,27 @@ func (s *Service) end(ctx context.Context, l Login) (Completed, error) {
 	code, err := s.Grants.NewCode(ctx, grant.New{
 		Tenant: l.Tenant, UserID: l.UserID, ClientID: l.ClientID, RedirectURI: l.RedirectURI, Scope: scope, AMR: l.AMR, AuthTime: s.Now(),
 	})
-	return Completed{Login: l, Code: code}, err
+	if err == nil {
+		err = s.Current(ctx, l)
+	}
+	if err != nil {
+		return Completed{}, err // nobody learns the code, and it is dead in a minute
+	}
+	return Completed{Login: l, Code: code}, nil
+}
+
+// Current returns ErrStale when the password of a login is the user's no more.
+// It is asked after something was stored for the login: a new password ends
+// all that is stored by then, and what is stored later finds it here.
+func (s *Service) Current(ctx context.Context, l Login) error {
+	if l.Password == 0 {
+		return nil
+	}
+	number, err := s.Passwords.PasswordNumber(ctx, l.Tenant, l.UserID)
+	if err == nil && number != l.Password {
+		err = ErrStale
+	}
+	return err
 }
 
 func (s *Service) wait(ctx context.Context, l Login) error {

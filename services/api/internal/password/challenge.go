@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -58,16 +59,14 @@ func (s *Service) Challenge(ctx context.Context, c Caller, email string, plain s
 		v.Unknown = connection.VerboseErrors && (u == nil || has.Number == 0)
 		return v, nil
 	}
-	// Waiting for a turn takes time, in which somebody may have reset the
-	// password for a reason.
-	now, err := s.Store.Password(ctx, c.Tenant, u.ID)
-	if err != nil || now.Number != has.Number {
-		return v, err
-	}
 	if compared.Rehash {
 		s.rehash(ctx, has, plain)
 	}
-	return s.passed(ctx, c, *u, has, v)
+	passed, err := s.passed(ctx, c, *u, has, v)
+	if errors.Is(err, login.ErrStale) { // somebody has reset it meanwhile, for a reason
+		return v, nil
+	}
+	return passed, err
 }
 
 // tellShut tells a user whose password was just shut. Guessing goes on to be
@@ -84,7 +83,7 @@ func (s *Service) passed(ctx context.Context, c Caller, u user.User, has Passwor
 	v.Valid, v.UserID, v.Number = true, u.ID, has.Number
 	done, err := s.Logins.Complete(ctx, login.Login{
 		RequestID: v.RequestID, Tenant: c.Tenant, UserID: u.ID, ClientID: c.Key.ID, AMR: []string{grant.Password}, At: s.Now(),
-		MustChange: has.MustChange,
+		Password: has.Number, MustChange: has.MustChange,
 	})
 	if err != nil {
 		return Verdict{}, err
@@ -103,11 +102,13 @@ func (s *Service) passed(ctx context.Context, c Caller, u user.User, has Passwor
 func (s *Service) Renew(ctx context.Context, u user.User, l login.Login) (secret.Text, error) {
 	now := s.Now().Truncate(time.Millisecond)
 	value := id.Token()
-	err := s.Store.PutPasswordCode(ctx, link.Code{
+	if err := s.Store.PutPasswordCode(ctx, link.Code{
 		Digest: link.Digest(value), RequestID: l.RequestID, Tenant: l.Tenant, UserID: u.ID, Email: u.Email, Purpose: link.Renew,
 		Proofs: l.AMR, ClientID: l.ClientID, CreatedAt: now, ExpiresAt: now.Add(link.CodeLife),
-	})
-	return value, err
+	}); err != nil {
+		return secret.Text{}, err
+	}
+	return value, s.Logins.Current(ctx, l)
 }
 
 // rehash brings a password up to the parameters of today. It may fail: the

@@ -121,7 +121,7 @@ func (s *Service) finish(ctx context.Context, c Caller, code link.Code, stored P
 	}
 	done := Done{Password: stored, Org: c.Org, RequestID: code.RequestID}
 	completed, err := s.Logins.Complete(ctx, login.Login{
-		RequestID: code.RequestID, Tenant: code.Tenant, UserID: u.ID, ClientID: code.ClientID, AMR: proven(code.Proofs), At: s.Now(),
+		RequestID: code.RequestID, Tenant: code.Tenant, UserID: u.ID, ClientID: code.ClientID, AMR: proven(code.Proofs), At: s.Now(), Password: stored.Number,
 	})
 	done.Completed = completed
 	return done, err

@@ -35,6 +35,12 @@ func (s *Store) Password(ctx context.Context, t tenant.ID, userID string) (p pas
 	return p, err
 }
 
+// PasswordNumber implements login.Passwords; zero is none.
+func (s *Store) PasswordNumber(ctx context.Context, t tenant.ID, userID string) (int, error) {
+	p, err := s.Password(ctx, t, userID)
+	return p.Number, err
+}
+
 // liveCode is what a code needs to be used. Its digest is $1, the time $2. The
 // code of a first password is worth nothing once there is one.
 const liveCode = `digest = $1 AND used_at IS NULL AND expires_at > $2

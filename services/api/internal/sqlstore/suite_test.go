@@ -46,8 +46,9 @@ func sqlite(t *testing.T) string {
 // bench is a store with what a test needs to fill it.
 type bench struct {
 	*sqlstore.Store
-	t   *testing.T
-	dsn string
+	t    *testing.T
+	dsn  string
+	keys *seal.Keyring
 }
 
 func keyring(t *testing.T) *seal.Keyring {
@@ -78,7 +79,8 @@ func open(t *testing.T, cfg sqlstore.Config) *sqlstore.Store {
 
 func newBench(t *testing.T, dsn string) *bench {
 	t.Helper()
-	b := &bench{Store: open(t, sqlstore.Config{DSN: dsn}), t: t, dsn: dsn}
+	keys := keyring(t)
+	b := &bench{Store: open(t, sqlstore.Config{DSN: dsn, Keys: keys}), t: t, dsn: dsn, keys: keys}
 	b.must(b.Migrate(t.Context()))
 	return b
 }

@@ -38,5 +38,8 @@ func FuzzRead(f *testing.F) {
 		if _, _, _, err := s.Read(t.Context(), secret.New(raw)); fault.KindOf(err) != fault.Unauthorized {
 			t.Fatalf("Read(%q) = %v, want Unauthorized", raw, err)
 		}
+		if _, err := s.ReadUser(t.Context(), secret.New(raw)); fault.KindOf(err) != fault.Unauthorized {
+			t.Fatalf("ReadUser(%q) = %v, want Unauthorized", raw, err)
+		}
 	})
 }
