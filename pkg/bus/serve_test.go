@@ -226,10 +226,11 @@ func TestTheSignsOfLifeLastAsLongAsTheHandler(t *testing.T) {
 func leftBehind(t *testing.T, b *bus.Bus, js jetstream.JetStream) (c jetstream.Consumer) {
 	t.Helper()
 	stop := serve(t, b, 1, into(nil, nil))
-	eventually(t, "the consumer is there", func() bool {
+	// One that can be seen does not take requests yet.
+	eventually(t, "the consumer is there and was asked", func() bool {
 		var err error
 		c, err = js.Consumer(t.Context(), bus.StreamChallenges, durable)
-		return err == nil
+		return err == nil && c.CachedInfo().NumWaiting == 1
 	})
 	stop()
 	return c

@@ -8,6 +8,7 @@ import (
 )
 
 // Whatever stands on the bus is read or refused, and what is read is complete.
+// Covers R-131 for messages on the bus.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"delivery_id":"d","n":1,"request_id":"r","channel":"sms","env":"sandbox","org_id":"o","created_at":1,"expires_at":2,"sealed":"AA=="}`))
 	f.Add([]byte(`{"delivery_id":"d","result":"accepted","at":1}`))

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,19 +24,24 @@ type letter struct {
 
 // serveMail takes what the mail worker would take, and reports it as sent.
 func (c *courier) serveMail(ctx context.Context, conn *bus.Bus) error {
-	done := make(chan error, 4)
+	envs := []string{event.EnvSandbox, event.EnvDefault}
+	if c.sandbox {
+		envs = envs[:1]
+	}
+	var running sync.WaitGroup
+	failed := make(chan error, 4)
 	for _, class := range []string{"link", "notice"} {
-		for _, env := range []string{event.EnvSandbox, event.EnvDefault} {
-			go func() { done <- conn.Serve(ctx, c.mailWork(conn, class, env)) }()
+		for _, env := range envs {
+			running.Go(func() {
+				if err := conn.Serve(ctx, c.mailWork(conn, class, env)); err != nil {
+					failed <- err
+				}
+			})
 		}
 	}
-	var first error
-	for range cap(done) {
-		if err := <-done; first == nil {
-			first = err
-		}
-	}
-	return first
+	running.Wait()
+	close(failed)
+	return <-failed
 }
 
 func (c *courier) mailWork(conn *bus.Bus, class, env string) bus.Work {
@@ -49,10 +55,11 @@ func (c *courier) mailWork(conn *bus.Bus, class, env string) bus.Work {
 			return err
 		}
 		c.letters <- letter{r, content}
-		return conn.Report(ctx, event.Outcome{
-			DeliveryID: r.DeliveryID, RequestID: r.RequestID, TraceID: r.TraceID, OrgID: r.OrgID, Env: r.Env,
-			Result: event.Accepted, Attempt: 1, Provider: "courier", At: time.Now().UnixMilli(),
-		})
+		shown := event.Message{}
+		if c.reports {
+			shown = event.Message{To: content.To, Subject: content.Brand, Text: content.Template + "\n" + content.Link, HTML: `<a href="` + content.Link + `">`}
+		}
+		return c.report(ctx, conn, r, shown)
 	}}
 }
 

@@ -419,3 +419,32 @@ func TestManyLoginsAtOnce(t *testing.T) {
 		})
 	})
 }
+
+// Mail goes to the address that is stored, never to one that only looks like
+// it or that somebody has typed another way.
+// Covers R-102 for links.
+func TestMailGoesToTheStoredAddress(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t)).passwords()
+	for _, address := range []string{"kira@acme.test", "mira@acme.test", "strasse@acme.test", "ina@bücher.test"} {
+		h.newUser(address, "")
+	}
+	for _, typed := range []string{"KIRA@ACME.TEST", "Kira@acme.test"} {
+		if mail := h.courier.letterFor(t, h.requestPassword(typed).want(201).text("request_id")); mail.To != "kira@acme.test" {
+			t.Errorf("%s: mail to %s", typed, mail.To)
+		}
+	}
+	if mail := h.courier.letterFor(t, h.requestPassword("ina@BÜCHER.test").want(201).text("request_id")); mail.To != "ina@xn--bcher-kva.test" {
+		t.Errorf("a domain with an umlaut: mail to %s", mail.To)
+	}
+	for _, refused := range []string{"\u212aira@acme.test", "mira\uff20acme.test"} {
+		h.requestPassword(refused).wantFault(422, "invalid_parameter")
+	}
+	for _, stranger := range []string{"m\u0131ra@acme.test", "stra\u00dfe@acme.test", "m\u00edra@acme.test", "\uff4dira@acme.test"} {
+		h.requestPassword(stranger).want(201)
+	}
+	h.courier.letterFor(t, h.requestPassword("mira@acme.test").want(201).text("request_id")) // what would have been sent was sent before
+	for _, l := range h.courier.read {
+		t.Errorf("mail to %s", l.content.To)
+	}
+}

@@ -32,6 +32,7 @@ func TestInputsAreBounded(t *testing.T) {
 	h := open(t, p)
 	r := h.realm(newLedger(), "acme", "sandbox", "").full()
 	db := p.openSQL(t)
+	settle(t, db)
 	before := dump(t, db, p)
 	for _, route := range h.service.Routes() {
 		s := r.shot(route)

@@ -23,6 +23,7 @@ func TestMethodsAreClosed(t *testing.T) {
 	h := open(t, p)
 	r := h.realm(newLedger(), "acme", "sandbox", "").full()
 	db := p.openSQL(t)
+	settle(t, db)
 	before := dump(t, db, p)
 	declared := map[string][]string{}
 	for _, route := range h.service.Routes() {
@@ -65,6 +66,7 @@ func TestContentTypesAreClosed(t *testing.T) {
 	h := open(t, p)
 	r := h.realm(newLedger(), "acme", "sandbox", "").full()
 	db := p.openSQL(t)
+	settle(t, db)
 	before := dump(t, db, p)
 	for _, route := range h.service.Routes() {
 		s := r.shot(route)

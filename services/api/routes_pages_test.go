@@ -48,7 +48,8 @@ func (r *reply) errorText() string {
 func (r *realm) addLink() {
 	r.t.Helper()
 	r.call("PUT", "/api/v2/org/"+r.org+"/magic-link-connection", "active=true", "delivery=caller").want(200)
-	link := r.call("POST", "/api/v2/magic-link-challenge", "user_email="+r.id("email"), "org_domain="+r.org,
-		"redirect_uri=https://app.example.test/back").want(201).text("magic_link")
-	r.ids["link"] = r.note("link", link[strings.LastIndexByte(link, '/')+1:])
+	asked := r.call("POST", "/api/v2/magic-link-challenge", "user_email="+r.id("email"), "org_domain="+r.org, "redirect_uri="+backURL).want(201)
+	r.learn(asked)
+	link := asked.text("magic_link")
+	r.ids["link"] = link[strings.LastIndexByte(link, '/')+1:]
 }

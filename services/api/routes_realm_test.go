@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ func (l *ledger) note(kind, value string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kinds[value] = kind
-	if kind == "token" || kind == "secret" { // found by the signature of the one, without the padding of the other
+	if kind == "token" || kind == "refresh token" || kind == "secret" { // found by what is last in the ones, without the padding of the other
 		l.kinds[value[strings.LastIndexByte(value, '.')+1:]] = kind
 		l.kinds[strings.TrimRight(value, "=")] = kind
 	}
@@ -75,7 +76,7 @@ type realm struct {
 	*house
 	*ledger
 	account, env string
-	ids          map[string]string // by kind: org, domain, user, email, phone, key, delivery, request, link, account
+	ids          map[string]string // by kind, see kinds
 	secret       string            // of ids["key"]
 	codes        map[string]string // what is live, by the flow in the path
 }
@@ -90,7 +91,7 @@ func (h *house) realm(l *ledger, account, env, org string) *realm {
 	r.house = h.as(l.note("token", h.signIn(key)))
 	if org == "" {
 		r.ids["org"] = r.call("POST", "/api/v2/organizations", "name="+l.word("label"), "email_domains[]="+l.word("label")+".test",
-			"redirect_uris[]=https://app.example.test/back").want(201).text("domain")
+			"redirect_uris[]="+backURL).want(201).text("domain")
 	}
 	r.house.org = r.ids["org"]
 	r.ids["domain"] = r.call("GET", "/api/v2/organizations/"+r.org).want(200).body["allowed_email_domains"].([]any)[0].(string)
@@ -107,6 +108,14 @@ func (r *realm) id(kind string) string {
 			r.addKey()
 		case "user", "email", "phone":
 			r.addUser()
+		case "connection":
+			r.addConnection()
+		case "password":
+			r.addPassword()
+		case "password code":
+			r.addPasswordCode()
+		case "login":
+			r.addLogin()
 		case "link":
 			r.addLink()
 		case "request", "delivery":
@@ -118,8 +127,13 @@ func (r *realm) id(kind string) string {
 	return r.ids[kind]
 }
 
-// kinds are those of all objects.
-var kinds = []string{"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "link"}
+// kinds are those of all objects, in an order in which none ends another.
+var kinds = []string{
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "connection", "password", "password code", "login", "link",
+}
+
+// ofUsers are the kinds of objects that belong to a user.
+var ofUsers = []string{"user", "email", "phone", "request", "delivery", "password", "password code", "login"}
 
 // full is the realm with one object of every kind.
 func (r *realm) full() *realm {
@@ -158,15 +172,18 @@ func (r *realm) addFactor() {
 	r.ids["delivery"] = listed.body["data"].([]any)[0].(map[string]any)["id"].(string)
 }
 
-// narrowed is the same corner for a key that reaches its organization only.
+// narrowed is the same corner for a key that reaches its organization only. A
+// login belongs to the key that began it, so it has one of its own.
 func (r *realm) narrowed() *realm {
 	r.t.Helper()
 	made := r.call("POST", "/api/v2/api-keys", "name="+r.word("label"), "organizations[]="+r.org,
 		"scopes="+strings.Join(r.key(r.account, r.env, api.AllScopes).Scopes, " ")).want(201)
 	other := *r
+	other.ids = maps.Clone(r.ids)
 	token := r.as("").call("POST", "/oauth/token", "grant_type=client_credentials", "client_id="+made.text("client_id"),
 		"client_secret="+r.note("secret", made.text("client_secret"))).want(200).text("access_token")
 	other.house = r.as(r.note("token", token))
+	delete(other.ids, "login")
 	return &other
 }
 
@@ -177,13 +194,15 @@ func never(t *testing.T, kind string) string {
 	switch kind {
 	case "org", "account":
 		return marker + word[:14]
-	case "link":
+	case "link", "password code":
 		return marker + strings.Repeat(word, 2)[:secretSize-len(marker)]
+	case "password":
+		return marker + word[:14]
 	case "domain":
 		return marker + word[:14] + ".test"
 	case "email":
 		return marker + word[:14] + "@example.test"
-	case "user", "key":
+	case "user", "key", "connection":
 		raw := make([]byte, 16)
 		_, _ = rand.Read(raw)
 		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
@@ -193,6 +212,8 @@ func never(t *testing.T, kind string) string {
 		return "delivery_3" + rand.Text()[:26]
 	case "request":
 		return "totp-challenge_3" + rand.Text()[:26]
+	case "login":
+		return "password-challenge_3" + rand.Text()[:26]
 	case "phone":
 		return newLedger().phone()
 	}
@@ -200,12 +221,12 @@ func never(t *testing.T, kind string) string {
 	return ""
 }
 
-// pageToken is what the page of the realm's link has in its form.
-func (r *realm) pageToken() string {
+// formToken is what the page of a link has in its form.
+func (r *realm) formToken(link string) string {
 	r.t.Helper()
 	index, err := seal.ParseIndex("index", r.parts.index)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return guard.Forms{Index: index}.Token(secret.New(r.id("link"))).Reveal()
+	return guard.Forms{Index: index}.Token(secret.New(link)).Reveal()
 }

@@ -48,9 +48,32 @@ var cages = []cage{
 	{"token", "answer of POST *.oauth.token", "that is what the call is for"},
 	{"code", "answer of GET *.inbox", "the sandbox's messages are there to be read"},
 	{"phone", "answer of GET *.inbox", "the sandbox's messages are there to be read"},
+	{"email", "answer of GET *.inbox", "the sandbox's messages are there to be read"},
 	{"email", "sql links.email*", "where a link goes, and whom it may make a user"},
-	{"link", "answer of GET .magic-link.verify.{token}", "the cookie by which the browser has it from there on"},
-	{"link", "answer of GET .callback", "the same"},
+	{"email", "sql password_codes.email*", "the same, once the link was followed"},
+	{"email", "answer of POST .api.v2.magic-link-challenge", "the address that was asked for"},
+	{"label", "sql links.email*", "an address at the domain of its organization"},
+	{"label", "sql password_codes.email*", "the same"},
+	{"template", "answer of * .api.v2.org.{org}.password-connection", "what the caller keeps here"},
+	{"template", "sql password_connections.template_id", "which mail is sent"},
+	{"value of forgot_password_template_id", "answer of * .api.v2.org.{org}.password-connection", "kept as it is said"},
+	{"value of forgot_password_template_id", "sql password_connections.template_id", "kept as it is said"},
+
+	{"*link", "answer of GET .magic-link.verify.{token}", "the cookie by which the browser has it from there on"},
+	{"*link", "answer of GET .callback", "the same"},
+	{"mailed link", "answer of GET *.inbox", "the sandbox's messages are there to be read"},
+	{"link", "answer of POST .api.v2.password-request", "where the connection says that the caller sends it"},
+	{"link", "answer of POST .api.v2.magic-link-challenge", "the same"},
+	{"password code", "answer of POST .link", "what the browser brings to the app"},
+	{"password code", "answer of POST .api.v2.password-challenge", "with which a password that must change is changed"},
+	{"authorization code", "answer of POST .link", "what the browser brings to the app"},
+	{"authorization code", "answer of POST .api.v2.password", "the end of a login"},
+	{"authorization code", "answer of POST .api.v2.password-challenge", "the end of a login"},
+	{"authorization code", "answer of POST *.totp-challenge.validation.{user}", "the end of a login that had to wait"},
+	{"refresh token", "answer of POST *.oauth.token", "that is what the call is for"},
+	{"email", "content of an * token", "both say who has logged in, to the app where that was"},
+	{"label", "content of an * token", "both say in which organization"},
+	{"text", "content of an ID token", "what a person is called, for the app"},
 	{"provider id", "sql deliveries.provider_id", "what the provider calls the message; only its signature gets it there"},
 	{"name of a parameter", "error answer", "the caller reads which parameter there is not"},
 }
@@ -210,13 +233,14 @@ var tenantless = []struct{ form, why string }{
 	{`^from:\{rate\|[a-z_]+\|<network>\}$`, "a rate of an address, before anybody has said who calls"},
 	{`^from:\{secret\|(<uuid>|unknown)\|<network>\}$`, "guesses of one API key's secret from an address"},
 	{`^from:\{malformed\|<network>\}$`, "malformed codes from an address"},
+	{`^wrong passwords:\{<uuid>\|(sandbox|default)\|<network>\}$`, "wrong passwords from an address, as one account tells it in one environment"},
 	{`^idempotency:\{[0-9a-f]{64}\}$`, "a digest of account, environment, API key and the caller's own key"},
 	{`^claim:\{delivery_[0-9A-Za-z]{27}\}$`, "a claim of one delivery, whose id is random"},
 }
 
 var (
 	anyUUID    = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
-	anyNetwork = regexp.MustCompile(`127\.0\.0\.1/32`)
+	anyNetwork = regexp.MustCompile(`127\.0\.0\.1/32|[0-9a-f:]+::/(48|56|64)`)
 )
 
 // redisKeys checks that every key names its organization.

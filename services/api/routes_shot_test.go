@@ -45,15 +45,47 @@ var references = map[string]string{
 	"tenant_domain": "account",
 	"domain":        "account",
 	"audience":      "account",
+	"password_code": "password code",
+}
+
+// reference is the kind of object that a parameter of a route names, empty for
+// none.
+func reference(route pipeline.Route, p parameter) string {
+	if p.name == "request_id" && strings.Contains(route.Path, "/validation/") {
+		return "login" // which the code ends, not the request that it was sent for
+	}
+	return references[p.name]
+}
+
+// needs are objects that a route is about and does not name.
+var needs = map[string]string{
+	"GET /api/v2/org/{org}/password-connection": "connection",
+	"PUT /api/v2/org/{org}/password-connection": "connection",
+	"POST /api/v2/password-request":             "connection",
+	"POST /api/v2/magic-link-challenge":         "link", // whose connection it is switched on by
 }
 
 // samples makes a good value for each parameter of an input. A name that ends
 // in a dot stands for everything in that map.
 var samples = map[string]func(r *realm, route pipeline.Route) string{
-	"name":          func(r *realm, _ pipeline.Route) string { return r.word("label") },
+	"name": func(r *realm, _ pipeline.Route) string { return r.word("label") },
+	"plain_text": func(r *realm, route pipeline.Route) string {
+		if strings.HasSuffix(route.Path, "/password-challenge") {
+			return r.id("password")
+		}
+		return r.word("password")
+	},
+	"plain_text_min_length":       fixed("20"),
+	"plain_text_max_length":       fixed("100"),
+	"pepper_rotation_period":      fixed("86400"),
+	"forgot_password_template_id": func(r *realm, _ pipeline.Route) string { return r.word("template") },
+	"verbose_errors":              fixed("true"),
+	"direct_creation":             fixed("true"),
+	"find_or_create_user":         fixed("true"),
+
 	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") + ".test" },
 	"icon_logo_url": fixed("https://cdn.example.test/logo.png"),
-	"redirect_uris": fixed("https://app.example.test/back"),
+	"redirect_uris": fixed(backURL),
 	"locale":        fixed("de"),
 	"color":         fixed("#336699"),
 	"scopes":        fixed("users:read"),
@@ -72,14 +104,15 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"force_enroll":  fixed("true"),
 	"client_ip":     func(r *realm, _ pipeline.Route) string { return r.address() },
 	"code":          liveCode,
-	// A call for an API key's token needs none of these and looks at none.
-	"redirect_uri":  fixed("https://app.example.test/back"),
+	// A call for an API key's token needs none of these and looks at none; see
+	// variants for those that do.
+	"redirect_uri":  fixed(backURL),
 	"code_verifier": func(r *realm, _ pipeline.Route) string { return r.word("verifier") },
 	"refresh_token": func(r *realm, _ pipeline.Route) string { return r.word("refresh token") },
 	"grant_type":    fixed("client_credentials"),
 	"client_secret": func(r *realm, _ pipeline.Route) string { r.id("key"); return r.secret },
 	"token":         func(r *realm, _ pipeline.Route) string { return r.id("link") },
-	"page_token":    func(r *realm, _ pipeline.Route) string { return r.pageToken() },
+	"page_token":    func(r *realm, _ pipeline.Route) string { return r.formToken(r.id("link")) },
 	"MessageSid":    func(r *realm, _ pipeline.Route) string { return r.word("provider id") },
 	"MessageStatus": fixed("delivered"),
 	"ErrorCode":     fixed("30006"),
@@ -191,7 +224,7 @@ func fieldsOf(in reflect.Type, prefix string) (out []parameter) {
 
 // sample returns a good value for a parameter.
 func (r *realm) sample(route pipeline.Route, p parameter) string {
-	if kind := references[p.name]; kind != "" {
+	if kind := reference(route, p); kind != "" {
 		return r.id(kind)
 	}
 	head, _, nested := strings.Cut(p.name, ".")
@@ -224,6 +257,9 @@ func (r *realm) shot(route pipeline.Route) *shot {
 	s := &shot{route: route, ids: map[string]string{}, form: url.Values{}, header: http.Header{}, base: r.public}
 	if route.Credential == pipeline.APIKey {
 		s.token = r.token
+	}
+	if kind := needs[title(route)]; kind != "" {
+		r.id(kind)
 	}
 	for _, name := range inPath(r.t, route) {
 		s.ids[name] = r.id(objects[name][0])

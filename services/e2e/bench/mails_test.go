@@ -93,6 +93,7 @@ func BenchmarkMails(b *testing.B) {
 // with is the scene for a part of the benchmark. What it had started stays the
 // whole benchmark's.
 func (s *scene) with(b *testing.B) *scene {
+	b.Helper()
 	part := *s
 	part.B = b
 	return &part
@@ -102,13 +103,11 @@ func (s *scene) chain(people []string, sample smtpsink.Mail) {
 	before := s.bare(sample, len(people)/2)
 	s.mails.Clear()
 	base := s.mails.Taken()
-	time.Sleep(12*time.Second); s.dbg()
 	used, begun := s.usage(), time.Now()
 	lanes(len(people), inFlight, func(i int) { s.ask(people[i]) })
 	asked := time.Since(begun)
 	s.mails.Await(s.B, mailsWithin, "all mails", func() bool { return s.mails.Taken() >= base+len(people) })
 	took := time.Since(begun)
-	time.Sleep(12*time.Second); s.dbg()
 	s.spent("request to mail", len(people), took, used, s.usage())
 	s.compare(float64(len(people))/took.Seconds(), (before+s.bare(sample, len(people)/2))/2)
 	s.ReportMetric(float64(len(people))/asked.Seconds(), "asked/s")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,8 @@ type scene struct {
 	*testing.B
 	env      []string // of every service, but for its operations port
 	database string
-	ops      string // URL of the api's operations port
+	ops      string       // URL of the api's operations port
+	client   *http.Client // of operations ports
 	app      *stage.App
 	mails    *stage.Sink
 	api      *stage.Process
@@ -43,7 +45,8 @@ type scene struct {
 // is of the environment.
 func newScene(b *testing.B, environment string) *scene {
 	b.Helper()
-	s := &scene{B: b, mails: stage.NewSink(b), database: rig.Postgres(b)}
+	s := &scene{B: b, mails: stage.NewSink(b), database: rig.Postgres(b), client: &http.Client{Transport: &http.Transport{}}}
+	b.Cleanup(s.client.CloseIdleConnections)
 	natsPort := fmt.Sprint(rig.FreePort(b))
 	s.nats = stage.Start(b, stage.Env(), "nats-server", "-port", natsPort, "-store", b.TempDir())
 	s.nats.Await("ready for connections")
@@ -75,10 +78,10 @@ func (s *scene) local() string {
 func (s *scene) start(name string, more ...string) (process *stage.Process, ops string) {
 	s.Helper()
 	addr := s.local()
-	env := append(append(s.env[:len(s.env):len(s.env)], "COUNTERSIGN_OPS_ADDR="+addr), more...)
+	env := slices.Concat(s.env, []string{"COUNTERSIGN_OPS_ADDR=" + addr}, more)
 	process, ops = stage.Start(s.B, env, "countersign", name), "http://"+addr
 	stage.Until(s.B, name+" is ready", func() bool {
-		text, err := get(s.B, http.DefaultClient, ops+"/readyz")
+		text, err := s.get(ops + "/readyz")
 		var report struct {
 			Status string `json:"status"`
 		}
@@ -101,13 +104,14 @@ func (s *scene) stopEmail() {
 	s.email = nil
 }
 
-func get(b *testing.B, client *http.Client, address string) (string, error) {
-	b.Helper()
-	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, address, http.NoBody)
+// get reads a page of an operations port.
+func (s *scene) get(address string) (string, error) {
+	s.Helper()
+	req, err := http.NewRequestWithContext(s.Context(), http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return "", err
 	}
-	res, err := client.Do(req)
+	res, err := s.client.Do(req)
 	if err != nil {
 		return "", err
 	}

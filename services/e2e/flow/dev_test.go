@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	startAim   = time.Second     // what the built binary takes on an idle machine
-	startLimit = 5 * time.Second // beyond this something is wrong on any machine
-	stopLimit  = 10 * time.Second
+	startAim   = time.Second      // what the built binary takes on an idle machine
+	startLimit = 30 * time.Second // beyond this something is wrong on any machine, however busy
+	stopLimit  = 30 * time.Second
 )
 
 // countersign dev is the first thing that anybody sees: it plays its tour
@@ -105,7 +105,7 @@ func (d devPlace) answers(t *testing.T, p *stage.Process) time.Duration {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.NewTimer(4 * startLimit)
+	limit := time.NewTimer(2 * startLimit)
 	defer limit.Stop()
 	for {
 		if status, _ := get(t, d.url+"/inbox"); status == http.StatusOK {

@@ -3,7 +3,6 @@ package flow_test
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -216,7 +215,7 @@ func (s *scene) opened(asked *stage.Reply) (press func(needs string) int) {
 	page := browser.Open(s.sandboxLink(asked))
 	return func(needs string) int {
 		there := browser.Press(page)
-		if there.To != nil && url.Values(there.To.Query()).Get(needs) != "" {
+		if there.To != nil && there.To.Query().Get(needs) != "" {
 			return http.StatusOK
 		}
 		return there.Status

@@ -215,7 +215,7 @@ func (p *provider) await(t *testing.T, within time.Duration, what string, done f
 // message returns the n-th message to a number, as soon as it is there.
 func (p *provider) message(t *testing.T, number string, n int) twilio.Message {
 	t.Helper()
-	p.await(t, 20*time.Second, fmt.Sprintf("message %d to %s", n, number), func(log twilio.Log) bool {
+	p.await(t, time.Minute, fmt.Sprintf("message %d to %s", n, number), func(log twilio.Log) bool {
 		return len(log.To(number)) >= n
 	})
 	return p.Log().To(number)[n-1]

@@ -32,6 +32,7 @@ func good() map[string]map[string]string {
 		"SMS_PROVIDER": "twilio", "TWILIO_ACCOUNT_SID": "AC" + strings.Repeat("0", 32), "TWILIO_FROM": "+15005550006",
 	})
 	email := maps.Clone(both)
+	maps.DeleteFunc(email, func(name, _ string) bool { return name == "BASE_URL" || name == "TWILIO_AUTH_TOKEN" })
 	maps.Copy(email, map[string]string{
 		"EMAIL_PROVIDER": "smtp", "SMTP_HOST": "smtp.example", "SMTP_FROM": "no-reply@example.com", "SMTP_USER": "relay", "SMTP_PASSWORD": secretText,
 	})

@@ -422,6 +422,10 @@ var layers = map[string]layer{
 		tests: []string{"pkg/rig/smtpsink", "services/e2e/fakes/twilio", "services/e2e/stage", "github.com/nats-io/nats.go"},
 		why:   "lets parts die under load and compares what all sides wrote down; asks the bus itself only whether it is empty",
 	},
+	"services/e2e/bench": {
+		tests: []string{"services/e2e/stage", "golang.org/x/crypto"},
+		why:   "how fast whole calls are; the floor of a login is the hash alone",
+	},
 	"services/e2e/house": {
 		tests: []string{"pkg/fault", "pkg/web"}, // which status a fault has
 		why:   "the tests about the tree: the standard library and the go command",

@@ -15,9 +15,9 @@ import (
 )
 
 // letters are the mails. One that a killed worker held comes again when its
-// lease of 90 s has ended, twice if it met two of them, and one that was lost
-// on the bus after two, four and eight minutes.
-var letters = channel{"email", "MESSAGES", "accepted", 8 * time.Minute}
+// lease of 90 s has ended, and again so if it met two of them; one that the bus
+// has lost comes after two minutes.
+var letters = channel{"email", "MESSAGES", "accepted", 6 * time.Minute}
 
 // welcome is where links lead.
 const welcome = "https://app.acme.test/welcome"

@@ -1,6 +1,6 @@
 // Package soak holds the tests that let parts die under load: thousands of
-// codes through the programs as they are shipped, with workers or the bus
-// killed in the middle of it, again and again.
+// codes and mails through the programs as they are shipped, with workers or the
+// bus killed in the middle of it, again and again.
 //
 // There is nothing here to call. Three logs are kept while it runs (what the
 // clients were answered, what the provider accepted, what the API says of its

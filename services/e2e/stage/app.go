@@ -23,7 +23,7 @@ type App struct {
 
 // NewApp makes an app that has no token yet.
 func NewApp(tb testing.TB, base string) *App {
-	return &App{Base: base, HTTP: &http.Client{Timeout: 20 * time.Second}, tb: tb}
+	return &App{Base: base, HTTP: &http.Client{Timeout: time.Minute}, tb: tb}
 }
 
 // SignIn gets a token for a key, as `countersign key create` printed it.
@@ -188,7 +188,7 @@ func Other(code string) string {
 }
 
 // untilWithin bounds Until.
-const untilWithin = 30 * time.Second
+const untilWithin = time.Minute
 
 // Until polls what nothing can signal to this process, and fails the test when
 // it does not come true.

@@ -32,7 +32,7 @@ func NewBrowser(tb testing.TB, base string) *Browser {
 		}
 		return nil
 	}
-	return &Browser{base: base, http: &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: stay}, tb: tb}
+	return &Browser{base: base, http: &http.Client{Jar: jar, Timeout: time.Minute, CheckRedirect: stay}, tb: tb}
 }
 
 // Page is what a browser shows.

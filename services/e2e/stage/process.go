@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	readyWithin = time.Minute      // on a machine that builds and tests at once
-	stopWithin  = 30 * time.Second // longer than any grace of ours
+	readyWithin = time.Minute // on a machine that builds and tests at once
+	stopWithin  = time.Minute // longer than any grace of ours
 )
 
 // Process is a running program. It is stopped when the test ends.

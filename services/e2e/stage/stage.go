@@ -1,6 +1,7 @@
 // Package stage sets up what the tests of this module play on: the programs
 // of the repository, built as they are shipped and run as processes of their
-// own, and an app that talks to them over HTTP.
+// own, an app that talks to them over HTTP, a person's browser, and a mail
+// server.
 //
 // The tests of flow, compose and soak call it. It knows programs by their names and
 // services by their public API, so that nothing it does can reach around what

@@ -145,7 +145,8 @@ func (p *Passwords) Password(ctx context.Context, w Whose, candidate secret.Text
 // password whose caller has hung up must not stay counted as a wrong one.
 func (p *Passwords) guess(ctx context.Context, b PasswordBudget, source netip.Addr, candidate secret.Text, stored string) (Compared, error) {
 	now := p.Now()
-	if err := p.takeFrom(ctx, source, now); err != nil {
+	from := networks(b.Tenant, source)
+	if err := p.takeFrom(ctx, from, now); err != nil {
 		return Compared{}, err
 	}
 	lasting := context.WithoutCancel(ctx)
@@ -156,7 +157,7 @@ func (p *Passwords) guess(ctx context.Context, b PasswordBudget, source netip.Ad
 	if err != nil {
 		// Nothing is compared, so nothing failed. When this fails as well the
 		// source is short of one guess for a while.
-		_ = p.returnTo(lasting, source, now)
+		_ = p.returnTo(lasting, from, now)
 		return Compared{}, err
 	}
 	want, got, err := p.Hasher.Tags(candidate, stored)
@@ -171,7 +172,7 @@ func (p *Passwords) guess(ctx context.Context, b PasswordBudget, source netip.Ad
 	if !ok {
 		return Compared{Shut: count.InARow >= p.Policy.Cap}, nil
 	}
-	if err := p.returnTo(lasting, source, now); err != nil {
+	if err := p.returnTo(lasting, from, now); err != nil {
 		return Compared{}, err
 	}
 	return Compared{OK: true, Rehash: p.Hasher.NeedsRehash(stored)}, nil

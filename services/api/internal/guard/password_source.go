@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign.dev/pkg/ephemeral"
+	"countersign.dev/services/api/internal/tenant"
 )
 
 // Guessing one password for each of many users is seen by no user's budget, so
@@ -34,16 +35,31 @@ type Sources interface {
 	Swap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error)
 }
 
-// takeFrom notes a guess for each network of its source, or returns ErrPaused.
-func (p *Passwords) takeFrom(ctx context.Context, source netip.Addr, now time.Time) error {
+// network is one that guesses come from, as an account sees it.
+type network struct {
+	key  string
+	most int // wrong ones
+}
+
+// networks are those of a source. The caller says where that is and may be
+// wrong, so its word counts in its own account.
+func networks(t tenant.ID, source netip.Addr) (out []network) {
 	if !source.IsValid() {
 		return nil
 	}
-	for i, network := range ephemeral.Networks(source) {
-		most := fromOneSource * network.Times
+	for _, n := range ephemeral.Networks(source) {
+		out = append(out, network{"wrong passwords:{" + t.Account + "|" + t.Env + "|" + n.String() + "}", fromOneSource * n.Times})
+	}
+	return out
+}
+
+// takeFrom notes a guess for each network that it comes from, or returns
+// ErrPaused.
+func (p *Passwords) takeFrom(ctx context.Context, from []network, now time.Time) error {
+	for i, n := range from {
 		free := now
-		err := p.changeSource(ctx, network, now, func(noted []time.Time) []time.Time {
-			if len(noted) >= most {
+		err := p.changeSource(ctx, n.key, now, func(noted []time.Time) []time.Time {
+			if len(noted) >= n.most {
 				free = noted[0].Add(sourceSpan)
 				return noted
 			}
@@ -54,7 +70,7 @@ func (p *Passwords) takeFrom(ctx context.Context, source netip.Addr, now time.Ti
 			err = pausedUntil(free, now)
 		}
 		if err != nil {
-			_ = p.untake(context.WithoutCancel(ctx), ephemeral.Networks(source)[:i], now) // else they are short of one for a while
+			_ = p.returnTo(context.WithoutCancel(ctx), from[:i], now) // else they are short of one for a while
 			return err
 		}
 	}
@@ -62,16 +78,9 @@ func (p *Passwords) takeFrom(ctx context.Context, source netip.Addr, now time.Ti
 }
 
 // returnTo takes out a guess that was not wrong.
-func (p *Passwords) returnTo(ctx context.Context, source netip.Addr, now time.Time) error {
-	if !source.IsValid() {
-		return nil
-	}
-	return p.untake(ctx, ephemeral.Networks(source), now)
-}
-
-func (p *Passwords) untake(ctx context.Context, networks []ephemeral.Network, now time.Time) error {
-	for _, network := range networks {
-		err := p.changeSource(ctx, network, now, func(noted []time.Time) []time.Time {
+func (p *Passwords) returnTo(ctx context.Context, from []network, now time.Time) error {
+	for _, n := range from {
+		err := p.changeSource(ctx, n.key, now, func(noted []time.Time) []time.Time {
 			if i := slices.IndexFunc(noted, now.Truncate(time.Millisecond).Equal); i >= 0 {
 				return slices.Delete(noted, i, i+1)
 			}
@@ -87,8 +96,7 @@ func (p *Passwords) untake(ctx context.Context, networks []ephemeral.Network, no
 // changeSource changes the notes of a network, the oldest first, without those
 // that are past. The change may be called several times; it is written only
 // onto what it was made from.
-func (p *Passwords) changeSource(ctx context.Context, network ephemeral.Network, now time.Time, change func([]time.Time) []time.Time) error {
-	key := "wrong passwords:{" + network.String() + "}"
+func (p *Passwords) changeSource(ctx context.Context, key string, now time.Time, change func([]time.Time) []time.Time) error {
 	for range swapTries {
 		old, err := p.Sources.Get(ctx, key)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/tenant"
 )
 
 var (
@@ -76,6 +77,32 @@ func TestWrongPasswordsOfOneSource(t *testing.T) {
 			g.fails(g.from(v4), 1)
 		}
 		g.refusedFor(g.from(v4), wrong, guard.ErrPaused, 10*time.Minute)
+	})
+}
+
+// Who says where a person is may be wrong, or lie: that shuts nobody out of
+// another account or environment.
+// Covers R-122 for sources of wrong passwords.
+func TestASourceIsOneOfItsAccount(t *testing.T) {
+	onStores(t, func(t *testing.T, g *gate) {
+		for range 20 {
+			g.fails(g.from(v4), 1)
+		}
+		g.refusedFor(g.from(v4), right, guard.ErrPaused, 10*time.Minute)
+		for name, change := range map[string]func(w *guard.Whose){
+			"another account":         func(w *guard.Whose) { w.Tenant.Account, w.Tenant.Org = "another", "another" },
+			"the other environment":   func(w *guard.Whose) { w.Tenant.Env = tenant.Sandbox },
+			"an account of that name": func(w *guard.Whose) { w.Tenant.Account += "|" + w.Tenant.Env },
+		} {
+			w := g.from(v4)
+			change(&w)
+			if _, err := g.tries(w, wrong, g.phc); err != nil {
+				t.Errorf("%s is shut out: %v", name, err)
+			}
+		}
+		elsewhere := g.from(v4)
+		elsewhere.Tenant.Org = "another of the account"
+		g.refusedFor(elsewhere, right, guard.ErrPaused, 10*time.Minute)
 	})
 }
 

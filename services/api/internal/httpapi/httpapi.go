@@ -70,13 +70,13 @@ func (a *API) Routes() []pipeline.Route {
 		org("POST", "/org/{org}/password-connection", apikey.ConnectionsWrite, "Create the policy of passwords", pipeline.Handle(a.createPasswordConnection), created, conflicts),
 		org("GET", "/org/{org}/password-connection", apikey.ConnectionsRead, "Read the policy of passwords", pipeline.Handle(a.readPasswordConnection)),
 		org("PUT", "/org/{org}/password-connection", apikey.ConnectionsWrite, "Change the policy of passwords", pipeline.Handle(a.updatePasswordConnection)),
-		named("POST", "/password-request", apikey.PasswordsWrite, "Send a link to create or reset a password", pipeline.Handle(a.passwordRequest), created, sendsMail),
-		named("POST", "/password", apikey.PasswordsWrite, "Set a password", pipeline.Handle(a.setPassword), conflicts, hashes, toldByCode),
-		named("POST", "/password-challenge", apikey.Challenges, "Check a password", pipeline.Handle(a.passwordChallenge), hashes),
+		named("/password-request", apikey.PasswordsWrite, "Send a link to create or reset a password", pipeline.Handle(a.passwordRequest), created, sendsMail),
+		named("/password", apikey.PasswordsWrite, "Set a password", pipeline.Handle(a.setPassword), conflicts, hashes, toldByCode),
+		named("/password-challenge", apikey.Challenges, "Check a password", pipeline.Handle(a.passwordChallenge), hashes),
 
 		org("GET", "/org/{org}/magic-link-connection", apikey.ConnectionsRead, "Read the policy of logins by link", pipeline.Handle(a.readLinkConnection)),
 		org("PUT", "/org/{org}/magic-link-connection", apikey.ConnectionsWrite, "Change the policy of logins by link", pipeline.Handle(a.updateLinkConnection)),
-		named("POST", "/magic-link-challenge", apikey.Challenges, "Send a link to log in with", pipeline.Handle(a.linkChallenge), created, sendsMail),
+		named("/magic-link-challenge", apikey.Challenges, "Send a link to log in with", pipeline.Handle(a.linkChallenge), created, sendsMail),
 
 		org("GET", "/org/{org}/inbox", apikey.InboxRead, "Read the messages of the sandbox", pipeline.Handle(a.inbox), own),
 		org("GET", "/org/{org}/deliveries", apikey.DeliveriesRead, "See what became of each message", pipeline.Handle(a.deliveries), own),
@@ -128,7 +128,7 @@ func org(method, path, scope, summary string, handler pipeline.Handler, options 
 	return account(method, path, scope, summary, handler, append([]option{func(r *pipeline.Route) { r.Reach = pipeline.Organization }}, options...)...)
 }
 
-// named is for calls whose parameters name the organization.
-func named(method, path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {
-	return account(method, path, scope, summary, handler, append([]option{func(r *pipeline.Route) { r.Reach = pipeline.Named }}, options...)...)
+// named is for calls whose parameters name the organization; they are all POSTs.
+func named(path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {
+	return account(http.MethodPost, path, scope, summary, handler, append([]option{func(r *pipeline.Route) { r.Reach = pipeline.Named }}, options...)...)
 }

@@ -128,6 +128,9 @@ func many(n int) string {
 	return strings.TrimPrefix(out.String(), "&")
 }
 
+// Whatever a body holds is read or refused as a fault of the caller.
+//
+// Covers R-131 for bodies and queries.
 func FuzzRead(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"", form, "profile[email]=a@b.test&tags[]=1"}, {"?age=1", jsonObject, `{"name":{"given":"x"}}`},

@@ -117,7 +117,7 @@ func (s *Service) Issue(ctx context.Context, n New) (Issued, error) {
 // stays here: asking costs the same for every address.
 func (s *Service) mail(n New, l Link, token secret.Text) (outbox.Entry, error) {
 	return s.Outbox.Mail(outbox.Mail{
-		Tenant: n.Tenant, UserID: l.UserID, Kind: n.Kind, RequestID: l.RequestID, TraceID: n.TraceID, To: l.Email.Written, Life: n.Life,
+		Tenant: n.Tenant, UserID: l.UserID, Kind: n.Kind, RequestID: l.RequestID, TraceID: n.TraceID, To: l.Email.Mailbox(), Life: n.Life,
 		Content: event.Mail{
 			Template: n.Template, Link: s.url(token).Reveal(), Brand: n.Org.Name, Color: n.Org.Color, LogoURL: n.Org.LogoURL,
 			Locale: notice.Locale(n.Org, n.User),

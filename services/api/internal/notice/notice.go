@@ -55,7 +55,7 @@ func (s *Service) Entry(a About, template, detail string) (outbox.Entry, error) 
 // To is Entry for another address than the user's own: the one before.
 func (s *Service) To(a About, address user.Address, template, detail string) (outbox.Entry, error) {
 	return s.Outbox.Mail(outbox.Mail{
-		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.TraceID, To: address.Written, Life: life,
+		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.TraceID, To: address.Mailbox(), Life: life,
 		Content: event.Mail{Template: template, Brand: a.Org.Name, Color: a.Org.Color, LogoURL: a.Org.LogoURL, Locale: Locale(a.Org, &a.User), Detail: detail},
 	})
 }

@@ -27,7 +27,13 @@ func Parse(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return phonenumbers.Format(number, phonenumbers.E164), nil
+	e164 := phonenumbers.Format(number, phonenumbers.E164)
+	// One 0 behind the country code is a habit and is dropped; with more of
+	// them a number would have several forms, and limits of its own for each.
+	if again, err := read(e164); err != nil || phonenumbers.Format(again, phonenumbers.E164) != e164 {
+		return "", errNumber
+	}
+	return e164, nil
 }
 
 // ParseOptional is Parse, but takes the empty text as "none".

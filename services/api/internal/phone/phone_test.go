@@ -16,6 +16,8 @@ func TestNumbersBecomeE164(t *testing.T) {
 		"+1 (415) 555-2671":   "+14155552671",
 		"+15005550006":        "+15005550006",
 		"+33 6 12 34 56 78":   "+33612345678",
+		"+84 0912 345 678":    "+84912345678",  // as it is dialed at home
+		"+39 06 698 12345":    "+390669812345", // where the 0 is a part of it
 	} {
 		if got, err := phone.Parse(in); err != nil || got != want {
 			t.Errorf("Parse(%q) = %q, %v; want %q", in, got, err, want)
@@ -35,6 +37,7 @@ func TestNotNumbers(t *testing.T) {
 		"Arabic digits":     "+٤٩١٥١١٢٣٤٥٦٧٨",
 		"full-width digits": "+４９１５１１２３４５６７８",
 		"a line break":      "+4915112345678\n+1",
+		"more zeros":        "+8400912345678",
 		"NUL":               "+49151\x0012345678",
 		"1 MiB":             "+" + strings.Repeat("1", 1<<20),
 	} {
@@ -67,6 +70,9 @@ func TestWhoMayReceive(t *testing.T) {
 	}
 }
 
+// A number that is taken is read as itself again.
+//
+// Covers R-131 for telephone numbers.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"+4915112345678", "+1 415 555 2671", "+++", "tel:+49", "+49 (0) 151"} {
 		f.Add(seed)

@@ -28,6 +28,14 @@ type Address struct {
 	Canonical string
 }
 
+// Mailbox is where mail goes: the local part as it is written, for only its
+// host knows what that means, and the domain in ASCII, as mail servers take it.
+func (a Address) Mailbox() string {
+	local, _, _ := strings.Cut(a.Written, "@")
+	_, domain, _ := strings.Cut(a.Canonical, "@")
+	return local + "@" + domain
+}
+
 // ParseAddress reads an address: at most 254 octets, exactly one @, no quoted
 // or comment forms, an IDNA2008 domain with a dot, nothing invisible. The
 // canonical form has its local part in NFC and lower case and its domain in

@@ -38,11 +38,11 @@ var (
 		smtpsink.Dot: {452, 554}, smtpsink.Quit: {450, 554},
 	}
 	matrix = map[smtpsink.Point][]cell{
-		smtpsink.Connect:  {again("server_error:450"), permanent("redirected"), c421, lost, lost},
-		smtpsink.Banner:   {again("server_error:450"), permanent("redirected"), c421, lost, lost},
-		smtpsink.EHLO:     {again("server_error:451"), permanent("redirected"), c421, lost, lost},
-		smtpsink.StartTLS: {again("server_error:454"), permanent("tls"), c421, lost, lost},
-		smtpsink.Auth:     {again("server_error:454"), permanent("credentials"), c421, lost, lost},
+		smtpsink.Connect:  {again("server_error:450"), again("redirected"), c421, lost, lost},
+		smtpsink.Banner:   {again("server_error:450"), again("redirected"), c421, lost, lost},
+		smtpsink.EHLO:     {again("server_error:451"), again("redirected"), c421, lost, lost},
+		smtpsink.StartTLS: {again("server_error:454"), again("tls"), c421, lost, lost},
+		smtpsink.Auth:     {again("server_error:454"), again("credentials"), c421, lost, lost},
 		smtpsink.MailFrom: {again("server_error:451"), permanent("refused:550"), c421, lost, lost},
 		smtpsink.Rcpt:     {{"later 1m0s refused:450", 2, 1}, permanent("refused:550"), c421, lost, lost},
 		smtpsink.Data:     {again("server_error:451"), permanent("refused:554"), c421, lost, lost},
@@ -73,7 +73,8 @@ func faultOf(p smtpsink.Point, verdict string) smtpsink.Fault {
 // Each way in which each step of a conversation can fail has its one right
 // reaction. Once the mail was taken with an answer nothing counts any more; a
 // lost answer to it leads to a second mail with the same Message-ID; what was
-// refused is not tried again.
+// refused is not tried again; what is wrong with the server or our account there
+// costs no mail.
 //
 // Covers R-075 for the SMTP provider.
 func TestEachFailureHasItsOneReaction(t *testing.T) {
@@ -186,7 +187,7 @@ func TestNobodyListens(t *testing.T) {
 func TestSignInFirst(t *testing.T) {
 	t.Parallel()
 	s := stage(t, func(o *options) { o.config.User, o.config.Password = "", Config{}.Password })
-	if told := instruction(s.send(t, message)); told != "permanent credentials" {
+	if told := instruction(s.send(t, message)); told != "again credentials" {
 		t.Error(told)
 	}
 }

@@ -76,15 +76,17 @@ func (t *trouble) code() int {
 // react turns a *trouble into the one right instruction:
 //
 //	point                  4xx, 421     5xx                  no answer, hung up
-//	connect, greeting      again        permanent, breaker   again
-//	EHLO                   again        permanent, breaker   again
-//	STARTTLS, TLS, AUTH    again        permanent, breaker   again
-//	MAIL, DATA             again        permanent            again
-//	RCPT                   in a minute  permanent            again
-//	content                                                  again
-//	dot                    again        permanent            nobody knows
+//	connect, greeting      again        again, breaker   again
+//	EHLO                   again        again, breaker   again
+//	STARTTLS, TLS, AUTH    again        again, breaker   again
+//	MAIL, DATA             again        permanent        again
+//	RCPT                   in a minute  permanent        again
+//	content                                              again
+//	dot                    again        permanent        nobody knows
 //
-// A connection that cannot be trusted is like a 5xx of STARTTLS.
+// A connection that cannot be trusted is like a 5xx of STARTTLS. What is wrong
+// with the server or our account there is not the mail's fault: it holds every
+// mail back until an operator has mended it, and loses none.
 func react(err error) error {
 	t, ok := errors.AsType[*trouble](err)
 	if !ok {
@@ -95,20 +97,20 @@ func react(err error) error {
 	switch {
 	case errors.Is(t.err, errAddress):
 		return unsendable(t.err)
-	case t.distrusted():
-		return fault.Permanent(failure(courier.ReasonTLS))
-	case errors.Is(t.err, errInjected): // somebody's doing, and it may end
+	case t.distrusted(), errors.Is(t.err, errInjected):
 		return failure(courier.ReasonTLS)
 	case errors.Is(t.err, errNoAuth):
-		return fault.Permanent(failure(courier.ReasonCredentials))
+		return failure(courier.ReasonCredentials)
 	case code == 421:
 		return failure(courier.ReasonServer + ":421")
 	case code/100 == 4 && t.at == atRcpt:
 		return fault.RetryAfter(laterRcpt, failure(courier.ReasonRefused+":"+strconv.Itoa(code)))
 	case code/100 == 4:
 		return failure(courier.ReasonServer + ":" + strconv.Itoa(code))
+	case code/100 == 5 && t.ours(code) != "":
+		return failure(t.ours(code))
 	case code/100 == 5:
-		return fault.Permanent(failure(t.refusal(code)))
+		return fault.Permanent(failure(courier.ReasonRefused + ":" + strconv.Itoa(code)))
 	case t.at == atDot && code == 0:
 		return fault.Ambiguous(failure(courier.ReasonNoAnswer))
 	case t.at == atDot:
@@ -130,8 +132,9 @@ func unsendable(cause error) error {
 	return fault.Permanent(&courier.Failure{Reason: reason, Cause: cause})
 }
 
-// refusal tells a refused mail from a refused server, which is everybody's.
-func (t *trouble) refusal(code int) string {
+// ours is the reason of a refusal that is about us or the server, and not about
+// the mail: it holds for every mail. Empty is about the mail.
+func (t *trouble) ours(code int) string {
 	switch t.at {
 	case atConnect, atGreeting, atHello:
 		return courier.ReasonRedirected
@@ -143,7 +146,7 @@ func (t *trouble) refusal(code int) string {
 	if code == 530 || code == 534 || code == 535 || code == 538 { // "sign in first"
 		return courier.ReasonCredentials
 	}
-	return courier.ReasonRefused + ":" + strconv.Itoa(code)
+	return ""
 }
 
 // distrusted reports a TLS that failed for another reason than a connection

@@ -26,26 +26,26 @@ func TestNothingIsSaidWithoutTLS(t *testing.T) {
 		hello  bool
 	}{
 		"STARTTLS is not offered, or somebody took it out": {
-			change: func(_ *testing.T, o *options) { o.sink.NoStartTLS = true }, want: "permanent tls",
+			change: func(_ *testing.T, o *options) { o.sink.NoStartTLS = true }, want: "again tls",
 		},
 		"the server has no TLS at all": {
-			change: func(_ *testing.T, o *options) { o.sink.TLS = nil }, want: "permanent tls",
+			change: func(_ *testing.T, o *options) { o.sink.TLS = nil }, want: "again tls",
 		},
 		"a certificate of another name": {
-			change: func(t *testing.T, o *options) { o.sink.TLS, o.config.CAFile = certificate(t, "mail.example.com") }, want: "permanent tls",
+			change: func(t *testing.T, o *options) { o.sink.TLS, o.config.CAFile = certificate(t, "mail.example.com") }, want: "again tls",
 		},
 		"a certificate that nobody trusts": {
-			change: func(t *testing.T, o *options) { o.sink.TLS, _ = certificate(t, "127.0.0.1") }, want: "permanent tls",
+			change: func(t *testing.T, o *options) { o.sink.TLS, _ = certificate(t, "127.0.0.1") }, want: "again tls",
 		},
 		"a certificate of another name, implicit": {
 			change: func(t *testing.T, o *options) {
 				o.sink.TLS, o.config.CAFile = certificate(t, "mail.example.com")
 				o.sink.Implicit, o.config.TLS = true, TLSImplicit
 			},
-			want: "permanent tls",
+			want: "again tls",
 		},
 		"plain text where TLS should be": {
-			change: func(_ *testing.T, o *options) { o.config.TLS = TLSImplicit }, want: "permanent tls", hello: true,
+			change: func(_ *testing.T, o *options) { o.config.TLS = TLSImplicit }, want: "again tls", hello: true,
 		},
 		"an answer from before TLS, for after it": {
 			fault: smtpsink.Fault{At: smtpsink.StartTLS, Inject: "250-sink.test\r\n250 AUTH PLAIN\r\n"}, want: "again tls",
@@ -110,7 +110,7 @@ func TestWrongPassword(t *testing.T) {
 	t.Parallel()
 	s := stage(t, func(o *options) { o.sink.Password = "another" })
 	err := s.send(t, message)
-	if told := instruction(err); told != "permanent credentials" {
+	if told := instruction(err); told != "again credentials" {
 		t.Error(told)
 	}
 	silent(t, err) // the server repeats the user in its answer
@@ -119,7 +119,7 @@ func TestWrongPassword(t *testing.T) {
 func TestNoWayToSignIn(t *testing.T) {
 	t.Parallel()
 	s := stage(t, func(o *options) { o.sink.User = "" })
-	if told := instruction(s.send(t, message)); told != "permanent credentials" {
+	if told := instruction(s.send(t, message)); told != "again credentials" {
 		t.Error(told)
 	}
 	if log := s.sink.Log(); log.Count("AUTH") != 0 {
