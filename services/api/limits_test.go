@@ -30,7 +30,7 @@ func (h *house) production(countries ...string) *house {
 	return live
 }
 
-// states counts the deliveries of the organization by state and reason.
+// states counts the text messages of the organization by state and reason.
 func (h *house) states() map[string]int {
 	h.t.Helper()
 	out := map[string]int{}
@@ -39,6 +39,9 @@ func (h *house) states() map[string]int {
 		items, _ := list.body["data"].([]any)
 		for _, item := range items {
 			d, _ := item.(map[string]any)
+			if d["channel"] != "sms" {
+				continue // news of an enrolment comes when it comes
+			}
 			reason, _ := d["reason"].(string)
 			out[strings.TrimSpace(fmt.Sprint(d["state"], " ", reason))]++
 		}
