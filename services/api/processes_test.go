@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func benchProcesses(b *testing.B, database, redis, nats string) *bench {
 	h.code = h.read
 	for _, service := range []string{"api", "sms"} {
 		ops := local()
-		rig.Program(b, "", append(env[:len(env):len(env)], "COUNTERSIGN_OPS_ADDR="+ops), countersign, service)
+		rig.Program(b, "", append(slices.Clip(env), "COUNTERSIGN_OPS_ADDR="+ops), countersign, service)
 		h.await(service+" is ready", func() bool { return h.ready(ops) })
 	}
 	h.furnish(key["COUNTERSIGN_CLIENT_ID"], key["COUNTERSIGN_CLIENT_SECRET"])

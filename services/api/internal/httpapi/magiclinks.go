@@ -69,7 +69,7 @@ func (a *API) linkChallenge(ctx context.Context, c pipeline.Call, in linkChallen
 	if c.Tenant.Org == "" || in.Email == "" || in.RedirectURI == "" {
 		return linkChallengeOut{}, errLinkChallenge
 	}
-	asked, err := a.LinkChallenges.Challenge(ctx, c.Key, c.Tenant, c.Org, in.Email, in.RedirectURI, c.TraceID)
+	asked, err := a.LinkChallenges.Challenge(ctx, asCaller(c), in.Email, in.RedirectURI)
 	if err != nil {
 		return linkChallengeOut{}, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
 )
@@ -204,8 +205,8 @@ func renewShape(code secret.Text) *passwordRenewOut {
 	return &passwordRenewOut{PasswordCode: code.Reveal()}
 }
 
-func asCaller(c pipeline.Call) password.Caller {
-	return password.Caller{Key: c.Key, Tenant: c.Tenant, Org: c.Org, TraceID: c.TraceID}
+func asCaller(c pipeline.Call) link.Caller {
+	return link.Caller{Key: c.Key, Tenant: c.Tenant, Org: c.Org, TraceID: c.TraceID}
 }
 
 var (

@@ -76,9 +76,18 @@ type Asked struct {
 	MayCreate bool
 }
 
+// Caller is the API key that asks, and the organization it asks for.
+type Caller struct {
+	Key     apikey.Key
+	Tenant  tenant.ID
+	Org     tenant.Organization
+	TraceID string
+}
+
 // Challenge sends a link to log in with. Nobody learns from its answer
 // whether the address has a user.
-func (s *Challenges) Challenge(ctx context.Context, key apikey.Key, t tenant.ID, org tenant.Organization, email, redirectURI, traceID string) (Asked, error) {
+func (s *Challenges) Challenge(ctx context.Context, c Caller, email, redirectURI string) (Asked, error) {
+	key, t, org := c.Key, c.Tenant, c.Org
 	connection, err := s.Store.LinkConnection(ctx, t)
 	if err != nil {
 		return Asked{}, err
@@ -99,7 +108,7 @@ func (s *Challenges) Challenge(ctx context.Context, key apikey.Key, t tenant.ID,
 	}
 	n := New{
 		Kind: event.KindMagicLink, RequestKind: "magic-link-challenge", Tenant: t, Org: org, Email: address, MayCreate: connection.MayCreate,
-		Purpose: Login, Template: event.TemplateMagicLink, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: traceID,
+		Purpose: Login, Template: event.TemplateMagicLink, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: c.TraceID,
 	}
 	switch u, err := s.Users.Find(ctx, t, address.Written); {
 	case err == nil && u.Active:

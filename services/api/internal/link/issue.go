@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"time"
 
@@ -173,9 +174,7 @@ func withQuery(uri string, params url.Values) (secret.Text, error) {
 		return secret.Text{}, fmt.Errorf("read redirect uri: %w", err)
 	}
 	query := u.Query()
-	for name, values := range params {
-		query[name] = values
-	}
+	maps.Copy(query, params)
 	u.RawQuery = query.Encode()
 	return secret.New(u.String()), nil
 }

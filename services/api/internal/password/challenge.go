@@ -33,7 +33,7 @@ type Verdict struct {
 // Challenge checks a password. Every address costs one hash and answers
 // alike, whether it has a user, a password or neither. It returns the guard's
 // faults: a pause after wrong ones, or no room for another hash.
-func (s *Service) Challenge(ctx context.Context, c Caller, email string, plain secret.Text, source netip.Addr) (Verdict, error) {
+func (s *Service) Challenge(ctx context.Context, c link.Caller, email string, plain secret.Text, source netip.Addr) (Verdict, error) {
 	connection, address, u, err := s.about(ctx, c, email)
 	if err != nil {
 		return Verdict{}, err
@@ -71,7 +71,7 @@ func (s *Service) Challenge(ctx context.Context, c Caller, email string, plain s
 
 // tellShut tells a user whose password was just shut. Guessing goes on to be
 // refused whether that succeeds or not.
-func (s *Service) tellShut(ctx context.Context, c Caller, u user.User) {
+func (s *Service) tellShut(ctx context.Context, c link.Caller, u user.User) {
 	err := s.Notices.Tell(ctx, notice.About{Org: c.Org, User: u, TraceID: c.TraceID}, event.TemplateNoticePasswordDisabled, event.TypePasswordShut)
 	if err != nil {
 		s.Log.WarnContext(ctx, "user not told of a password that was shut", "user_id", u.ID, "error", err)
@@ -79,7 +79,7 @@ func (s *Service) tellShut(ctx context.Context, c Caller, u user.User) {
 }
 
 // passed goes on from a right password.
-func (s *Service) passed(ctx context.Context, c Caller, u user.User, has Password, v Verdict) (Verdict, error) {
+func (s *Service) passed(ctx context.Context, c link.Caller, u user.User, has Password, v Verdict) (Verdict, error) {
 	v.Valid, v.UserID, v.Number = true, u.ID, has.Number
 	done, err := s.Logins.Complete(ctx, login.Login{
 		RequestID: v.RequestID, Tenant: c.Tenant, UserID: u.ID, ClientID: c.Key.ID, AMR: []string{grant.Password}, At: s.Now(),

@@ -97,14 +97,6 @@ type Service struct {
 	Log     *slog.Logger
 }
 
-// Caller is the API key that asks, and the organization it asks for.
-type Caller struct {
-	Key     apikey.Key
-	Tenant  tenant.ID
-	Org     tenant.Organization
-	TraceID string
-}
-
 // Asked is a password request that was accepted.
 type Asked struct {
 	link.Issued
@@ -115,7 +107,7 @@ type Asked struct {
 // learns from its answer whether the address has a user, unless the connection
 // has verbose errors: the user id of an address without one is an id like any
 // other that belongs to nobody.
-func (s *Service) Request(ctx context.Context, c Caller, email, redirectURI string, mayCreate bool) (Asked, error) {
+func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI string, mayCreate bool) (Asked, error) {
 	connection, address, u, err := s.about(ctx, c, email)
 	if err != nil {
 		return Asked{}, err
@@ -152,7 +144,7 @@ func (s *Service) Request(ctx context.Context, c Caller, email, redirectURI stri
 
 // about reads what every call needs: the connection and the user of an
 // address, nil for none that could be asked.
-func (s *Service) about(ctx context.Context, c Caller, email string) (Connection, user.Address, *user.User, error) {
+func (s *Service) about(ctx context.Context, c link.Caller, email string) (Connection, user.Address, *user.User, error) {
 	connection, err := s.Store.PasswordConnection(ctx, c.Tenant)
 	if err != nil {
 		return Connection{}, user.Address{}, nil, err
@@ -176,7 +168,7 @@ func (s *Service) nobody(t tenant.ID, address user.Address) string {
 	return id.FromDigest(s.Index.Sum("user.nobody", t.Org, t.Env, address.Canonical))
 }
 
-func byCaller(c Caller, delivery string) (bool, error) {
+func byCaller(c link.Caller, delivery string) (bool, error) {
 	if delivery != tenant.DeliverCaller {
 		return false, nil
 	}

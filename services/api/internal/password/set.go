@@ -38,7 +38,7 @@ type Done struct {
 // Set stores a password and, where it was proven whose it is, ends a login
 // with it. It returns ErrCode, a fault of kind Invalid that says what is wrong
 // with the password (the code is then still good), or what Direct returns.
-func (s *Service) Set(ctx context.Context, c Caller, in Set) (Done, error) {
+func (s *Service) Set(ctx context.Context, c link.Caller, in Set) (Done, error) {
 	if in.Code.IsZero() {
 		return s.direct(ctx, c, in)
 	}
@@ -73,7 +73,7 @@ func (s *Service) Set(ctx context.Context, c Caller, in Set) (Done, error) {
 
 // fits reports ErrCode for a code of somebody else, be it another
 // organization's, another user's or one out of the key's reach.
-func fits(code link.Code, c Caller, in Set) error {
+func fits(code link.Code, c link.Caller, in Set) error {
 	if !c.Key.Reaches(code.Tenant.Org) || c.Tenant.Org != "" && c.Tenant.Org != code.Tenant.Org {
 		return ErrCode
 	}
@@ -103,7 +103,7 @@ func (s *Service) differs(ctx context.Context, code link.Code, plain secret.Text
 	return err
 }
 
-func (s *Service) store(ctx context.Context, c Caller, code link.Code, hash string) (Password, user.User, error) {
+func (s *Service) store(ctx context.Context, c link.Caller, code link.Code, hash string) (Password, user.User, error) {
 	now := s.Now().Truncate(time.Millisecond)
 	fresh := user.User{ID: id.UUID(), Tenant: code.Tenant, Email: code.Email, EmailVerified: true, Active: true, CreatedAt: now, UpdatedAt: now}
 	stored, u, err := s.Store.SetPassword(ctx, code, hash, fresh, s.told(c, code.Purpose), now)
@@ -115,7 +115,7 @@ func (s *Service) store(ctx context.Context, c Caller, code link.Code, hash stri
 
 // finish gives the user a clean slate of guesses and ends the login that the
 // code belongs to: setting a password proves no second factor.
-func (s *Service) finish(ctx context.Context, c Caller, code link.Code, stored Password, u user.User) (Done, error) {
+func (s *Service) finish(ctx context.Context, c link.Caller, code link.Code, stored Password, u user.User) (Done, error) {
 	if err := s.Guard.ClearPassword(ctx, s.whose(code.Tenant, u.Email, &u)); err != nil {
 		s.Log.WarnContext(ctx, "guesses of a password not cleared", "user_id", u.ID, "error", err)
 	}
@@ -136,7 +136,7 @@ func proven(proofs []string) []string {
 }
 
 // told makes the news of a new password: an event, and a mail to its user.
-func (s *Service) told(c Caller, purpose link.Purpose) Compose {
+func (s *Service) told(c link.Caller, purpose link.Purpose) Compose {
 	return func(u user.User, created bool) ([]outbox.Entry, error) {
 		var entries []outbox.Entry
 		if created {
@@ -154,7 +154,7 @@ func (s *Service) told(c Caller, purpose link.Purpose) Compose {
 
 // direct creates a password that nobody has proven to be the user's: only
 // where there is none, and good for nothing but setting another one.
-func (s *Service) direct(ctx context.Context, c Caller, in Set) (Done, error) {
+func (s *Service) direct(ctx context.Context, c link.Caller, in Set) (Done, error) {
 	if c.Tenant.Org == "" || in.Email == "" {
 		return Done{}, fault.New(fault.Invalid, "missing_parameter", "password_code, or user_email and org_domain, must be provided")
 	}

@@ -28,9 +28,9 @@ const (
 // ID names whose data is meant: all of it is part of every key, row and
 // budget. A handler gets it verified from the pipeline.
 type ID struct {
-	Account string
-	Org     string
-	Env     string
+	Account string `json:"account"`
+	Org     string `json:"org"`
+	Env     string `json:"env"`
 }
 
 // Account is a customer of the installation: it owns organizations and keys.
