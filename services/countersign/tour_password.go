@@ -50,7 +50,10 @@ func (t *tour) passwords(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("   -> code: %v, mfa_required: %v", set["code"], set["mfa_required"])
+	if set["code"] != nil {
+		return errors.New("the second factor was not asked for")
+	}
+	t.say("   -> code: null, mfa_required: %v", set["mfa_required"])
 	return t.logIn(ctx)
 }
 
