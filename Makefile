@@ -34,8 +34,8 @@ run: ## Run everything in one process, with a demo and a tour; data in .counters
 # tests about the tree read files that the test cache does not know of.
 .PHONY: test
 test: missing ## Run the tests; suites that need Postgres or Redis skip where they are not installed
-	go test $(RACE) -timeout 15m $(TESTFLAGS) $$(go list work | grep -v /services/e2e)
-	go test $(RACE) -timeout 15m -p 1 $(TESTFLAGS) $$(go list ./services/e2e/... | grep -v /e2e/house)
+	go test $(RACE) -timeout 30m $(TESTFLAGS) $$(go list work | grep -v /services/e2e)
+	go test $(RACE) -timeout 30m -p 1 $(TESTFLAGS) $$(go list ./services/e2e/... | grep -v /e2e/house)
 	go test -count=1 $(TESTFLAGS) ./services/e2e/house
 
 .PHONY: missing
@@ -47,7 +47,7 @@ missing:
 
 .PHONY: race
 race: ## Run the tests under the race detector, none from the cache
-	CGO_ENABLED=1 go test -race -count=1 -timeout 15m $(TESTFLAGS) work
+	CGO_ENABLED=1 go test -race -count=1 -timeout 30m $(TESTFLAGS) work
 
 .PHONY: check
 check: build vet lint test alone ## Everything that must pass before a change lands

@@ -18,10 +18,17 @@ type row struct {
 	cells []cell
 }
 
+// forgotten are cells that the service empties by itself after a while: they
+// tell nothing about a request that came between two looks.
+var forgotten = map[string]string{"refresh_tokens": "successor"}
+
 func (r row) String() string {
 	var out strings.Builder
 	out.WriteString(r.table)
 	for _, c := range r.cells {
+		if c.column == forgotten[r.table] {
+			continue
+		}
 		fmt.Fprintf(&out, " %s=%s", c.column, c.value)
 	}
 	return out.String()

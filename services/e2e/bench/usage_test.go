@@ -20,6 +20,9 @@ func (s *scene) usage() map[string]float64 {
 	}
 	all := processes()
 	used := map[string]float64{}
+	if busy, ok := machine(); ok {
+		used[everything] = busy
+	}
 	for pid, p := range all {
 		if !descends(all, pid) {
 			continue
@@ -32,6 +35,27 @@ func (s *scene) usage() map[string]float64 {
 	}
 	return used
 }
+
+// everything is the machine's own entry, with whatever else runs on it.
+const everything = "machine"
+
+// machine is the CPU in seconds that all processes have used since the start.
+func machine() (seconds float64, ok bool) {
+	raw, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, false
+	}
+	first, _, _ := strings.Cut(string(raw), "\n")
+	for i, field := range strings.Fields(first)[1:] {
+		if i != 3 && i != 4 && i < 8 { // idle, waiting for disks, and guests, who are in it twice
+			ticks, _ := strconv.ParseFloat(field, 64)
+			seconds += ticks / ticksPerSecond
+		}
+	}
+	return seconds, true
+}
+
+const ticksPerSecond = 100 // the kernel counts in hundredths
 
 type process struct {
 	command string
@@ -54,7 +78,7 @@ func processes() map[int]process {
 		parent, _ := strconv.Atoi(fields[1])
 		user, _ := strconv.ParseFloat(fields[11], 64)
 		system, _ := strconv.ParseFloat(fields[12], 64)
-		all[pid] = process{command, parent, (user + system) / 100} // the kernel counts in hundredths
+		all[pid] = process{command, parent, (user + system) / ticksPerSecond}
 	}
 	return all
 }
@@ -73,6 +97,8 @@ func (s *scene) spent(what string, calls int, took time.Duration, before, after 
 	s.Helper()
 	each := map[string]float64{}
 	total := 0.0
+	others := after[everything] - before[everything]
+	delete(after, everything)
 	for name, seconds := range after {
 		each[name] = 1000 * (seconds - before[name]) / float64(calls)
 		total += seconds - before[name]
@@ -84,7 +110,8 @@ func (s *scene) spent(what string, calls int, took time.Duration, before, after 
 			parts = append(parts, fmt.Sprintf("%s %.2f", name, each[name]))
 		}
 	}
-	s.Logf("%s: %d in %.1f s, on %.1f cores; CPU of each in ms: %s", what, calls, took.Seconds(), total/took.Seconds(), strings.Join(parts, ", "))
+	s.Logf("%s: %d in %.1f s, on %.1f cores, while others used %.1f; CPU of each in ms: %s",
+		what, calls, took.Seconds(), total/took.Seconds(), max(0, others-total)/took.Seconds(), strings.Join(parts, ", "))
 }
 
 // percentile is of durations in milliseconds.

@@ -20,6 +20,8 @@ var texts = map[string][]string{
 	"join":   {"condition"},
 	"and":    {"column"},
 	"andAny": {"column"},
+	// The pool's own methods, whose callers are checked as runners.
+	"ExecContext": {"", "text"}, "QueryContext": {"", "text"}, "QueryRowContext": {"", "text"}, "prepared": {"", "text"},
 }
 
 // fields become SQL too: those of a statement, of conditions, and of a source
@@ -113,11 +115,13 @@ func becomesSQL(n ast.Node) []ast.Expr {
 		name := nameOf(n.Fun)
 		var out []ast.Expr
 		for i, param := range texts[name] {
-			if param != "" && i < len(n.Args) {
+			if _, runs := runners[name]; param != "" && i < len(n.Args) && !runs {
 				out = append(out, n.Args[i])
 			}
 		}
-		if at, ok := runners[name]; ok && at < len(n.Args) {
+		// What is spread are the arguments of a prepared statement.
+		spread := n.Ellipsis.IsValid() && len(n.Args) == runners[name]+1
+		if at, ok := runners[name]; ok && at < len(n.Args) && !spread {
 			out = append(out, n.Args[at])
 		}
 		return out
@@ -290,6 +294,9 @@ func TestBuiltStatementsAreFound(t *testing.T) {
 		"a parameter":           {body: "find := func(columns string) { exec(stmt(`find`, columns)) }; find(name)", want: 1},
 		"a loop":                {body: "for _, columns := range names { exec(stmt(`find`, columns)) }", want: 1},
 		"straight to the store": {body: "tx.ExecContext(ctx, `DELETE FROM `+name)", want: 1},
+		"arguments after it":    {body: "tx.ExecContext(ctx, `DELETE FROM `+name, args...)", want: 1},
+		"a prepared statement":  {body: "kept.ExecContext(ctx, args...)"},
+		"preparing input":       {body: "h.PrepareContext(ctx, `DELETE FROM `+name)", want: 1},
 		"a builder":             {body: "exec(stmt(`find`, b.String()))", want: 1},
 		"a replacer":            {body: "exec(stmt(`find`, strings.ReplaceAll(`SELECT $x`, `$x`, name)))", want: 1},
 		"constants":             {body: "exec(stmt(`find`, `SELECT `+columns+` FROM users`, email))"},

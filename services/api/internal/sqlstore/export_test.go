@@ -7,7 +7,7 @@ import (
 )
 
 // DB is the handle that writes, for tests that look behind the store.
-func (s *Store) DB() *sql.DB { return s.write }
+func (s *Store) DB() *sql.DB { return s.write.DB }
 
 // Supersede runs what rules do within a transaction of theirs.
 func (s *Store) Supersede(ctx context.Context, deliveryIDs []string, now time.Time) (ended []string, err error) {
@@ -16,4 +16,11 @@ func (s *Store) Supersede(ctx context.Context, deliveryIDs []string, now time.Ti
 		return err
 	})
 	return ended, err
+}
+
+// Kept is how many statements the reading side keeps prepared.
+func (s *Store) Kept() int {
+	s.read.mu.Lock()
+	defer s.read.mu.Unlock()
+	return len(s.read.kept)
 }

@@ -266,7 +266,11 @@ func TestSendsThatShareEverythingDoNotDeadlock(t *testing.T) {
 		for range 4 {
 			users = append(users, b.user(of).ID)
 		}
-		errs := together(t, 32, func(ctx context.Context, i int) error {
+		many := 32
+		if b.Dialect() == "sqlite" {
+			many = 8 // its one writer locks no rows, and a long line waits longer than a call may on a busy machine
+		}
+		errs := together(t, many, func(ctx context.Context, i int) error {
 			for step := range 5 {
 				n := (i + step) % 4
 				u := newUser(of, "x@example.com")

@@ -18,7 +18,7 @@ var migrations embed.FS
 // already it changes nothing. On Postgres many replicas may call it at once.
 // It takes as long as it needs, up to the deadline of ctx.
 func (s *Store) Migrate(ctx context.Context) error {
-	db := s.write
+	db := s.write.DB
 	var options []goose.ProviderOption
 	if s.postgres != nil {
 		db = migrating(s.postgres)
@@ -54,7 +54,7 @@ func (s *Store) provider(db *sql.DB, options ...goose.ProviderOption) (*goose.Pr
 // It only reads. A newer schema is fine: programs run before and after every
 // migration.
 func (s *Store) Pending(ctx context.Context) (bool, error) {
-	provider, err := s.provider(s.read)
+	provider, err := s.provider(s.read.DB)
 	if err != nil {
 		return false, err
 	}

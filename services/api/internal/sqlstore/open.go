@@ -86,7 +86,8 @@ func openPostgres(cfg Config) (*Store, error) {
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(cfg.MaxConns)
 	db.SetMaxIdleConns(cfg.MaxConns) // closing idle ones costs a login each
-	return &Store{dialect: postgresDialect, keys: cfg.Keys, write: db, read: db, postgres: config}, nil
+	pool := newHandle(db, false)
+	return &Store{dialect: postgresDialect, keys: cfg.Keys, write: pool, read: pool, postgres: config}, nil
 }
 
 // migrating opens a handle of one connection whose statements may take as
@@ -127,7 +128,7 @@ func openSQLite(cfg Config) (*Store, error) {
 	}
 	read.SetMaxOpenConns(cfg.MaxConns)
 	read.SetMaxIdleConns(cfg.MaxConns)
-	return &Store{dialect: sqliteDialect, keys: cfg.Keys, write: write, read: read}, nil
+	return &Store{dialect: sqliteDialect, keys: cfg.Keys, write: newHandle(write, true), read: newHandle(read, true)}, nil
 }
 
 // sqlitePath reads sqlite:<path> literally and file:<path> as a URI. Neither

@@ -37,7 +37,7 @@ type Store struct {
 	keys    *seal.Keyring
 	// Two handles on SQLite, where one connection writes and others read
 	// beside it; the same one twice on Postgres.
-	write, read *sql.DB
+	write, read *handle
 	// postgres is nil on SQLite.
 	postgres *pgx.ConnConfig
 }

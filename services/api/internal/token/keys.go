@@ -249,6 +249,7 @@ func (s *Service) current(ctx context.Context) (*ring, error) {
 
 // load asks the store, and makes the first key where there is none.
 func (s *Service) load(ctx context.Context) (*ring, error) {
+	asOf := s.Now() // the answer may be late, and what it says is no newer for that
 	stored, err := s.Store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -270,7 +271,7 @@ func (s *Service) load(ctx context.Context) (*ring, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, err := s.merge(stored)
+	known, err := s.merge(stored, asOf)
 	if err != nil {
 		return nil, err
 	}
@@ -281,12 +282,12 @@ func (s *Service) load(ctx context.Context) (*ring, error) {
 // merge makes a ring of the rows. Keys that are known already are not opened
 // again. A list that is older than what is known, by a read that was overtaken
 // by another, does not replace it.
-func (s *Service) merge(stored []SigningKey) (*ring, error) {
+func (s *Service) merge(stored []SigningKey, asOf time.Time) (*ring, error) {
 	now := s.Now()
 	if s.ring != nil && len(stored) < len(s.ring.keys) {
 		return s.ring, nil
 	}
-	next := &ring{keys: make([]key, len(stored)), loaded: now}
+	next := &ring{keys: make([]key, len(stored)), loaded: asOf}
 	var successor time.Time // the earliest start among the newer ones
 	for i, row := range stored {
 		k := key{id: row.ID, created: row.CreatedAt, starts: row.StartsAt}
