@@ -269,14 +269,7 @@ func (h *house) exchange(req *http.Request) *reply {
 // plainly is exchange for what the document does not describe.
 func (h *house) plainly(req *http.Request) *reply {
 	h.t.Helper()
-	res, err := http.DefaultTransport.RoundTrip(req)
-	// A server hangs up on a large body once it has refused it. Whether its
-	// answer is read before that is luck.
-	for tries := 0; err != nil && req.ContentLength > 32<<10 && tries < 20; tries++ {
-		if req.Body, err = req.GetBody(); err == nil {
-			res, err = http.DefaultTransport.RoundTrip(req)
-		}
-	}
+	res, err := persist(http.DefaultTransport, req)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -450,3 +443,17 @@ func other(code string) string {
 }
 
 func numbered(i int) string { return fmt.Sprintf("+49151%08d", 10_000_000+i) }
+
+// persist sends a large body again when the server has hung up: it does once it
+// has refused it, and whether its answer is read before that is luck.
+func persist(through http.RoundTripper, req *http.Request) (*http.Response, error) {
+	for tries := 0; ; tries++ {
+		res, err := through.RoundTrip(req)
+		if err == nil || req.ContentLength < 32<<10 || tries == 20 {
+			return res, err
+		}
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+}

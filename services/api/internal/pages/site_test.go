@@ -191,14 +191,7 @@ func (s *site) send(req *http.Request, from string) *seen {
 	if from != "" {
 		transport.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext
 	}
-	res, err := transport.RoundTrip(req)
-	// A server hangs up on a large body once it has refused it. Whether its
-	// answer is read before that is luck.
-	for tries := 0; err != nil && req.ContentLength > 32<<10 && tries < 20; tries++ {
-		if req.Body, err = req.GetBody(); err == nil {
-			res, err = transport.RoundTrip(req)
-		}
-	}
+	res, err := persist(transport, req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -277,4 +270,18 @@ func (s *seen) wantPage(heading string) *seen {
 		s.t.Errorf("%s: the request id %q is not on the page: %s", s.what, id, s.body)
 	}
 	return s
+}
+
+// persist sends a large body again when the server has hung up: it does once it
+// has refused it, and whether its answer is read before that is luck.
+func persist(through http.RoundTripper, req *http.Request) (*http.Response, error) {
+	for tries := 0; ; tries++ {
+		res, err := through.RoundTrip(req)
+		if err == nil || req.ContentLength < 32<<10 || tries == 20 {
+			return res, err
+		}
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
 }
