@@ -60,7 +60,8 @@ type storm struct {
 
 	mu      sync.Mutex
 	served  []time.Duration
-	refused []time.Duration
+	refused []time.Duration // there was no room for another hash
+	limited int             // by the rate of the key, before that
 }
 
 func (s *scene) storm(people []string, wait bool) *storm {
@@ -101,6 +102,8 @@ func (r *storm) note(answer *stage.Reply, took time.Duration) {
 		r.served = append(r.served, took)
 	case answer.Status == http.StatusServiceUnavailable:
 		r.refused = append(r.refused, took)
+	case answer.Status == http.StatusTooManyRequests:
+		r.limited++
 	default:
 		r.Errorf("status %d: %s", answer.Status, answer.Raw)
 	}
@@ -109,6 +112,13 @@ func (r *storm) note(answer *stage.Reply, took time.Duration) {
 func (r *storm) end() {
 	close(r.over)
 	r.running.Wait()
+}
+
+// counts reports what became of all calls.
+func (r *storm) counts() {
+	r.ReportMetric(float64(len(r.served)), "accepted")
+	r.ReportMetric(float64(len(r.refused)), "refused")
+	r.ReportMetric(float64(r.limited), "rate-limited")
 }
 
 // BenchmarkLogins measures right passwords a second, with 64 persons who log
@@ -132,8 +142,7 @@ func (s *scene) logins(people []string, wait bool) {
 	s.spent("logins", n, took, used, s.usage())
 	storm.end()
 	s.compare(float64(n)/took.Seconds(), (before+hashes(hashesBare))/2)
-	s.ReportMetric(float64(len(storm.served)), "accepted")
-	s.ReportMetric(float64(len(storm.refused)), "refused")
+	storm.counts()
 	s.ReportMetric(percentile(storm.served, 0.99), "accepted-p99-ms")
 	s.ReportMetric(percentile(storm.refused, 0.99), "refused-p99-ms")
 }
@@ -175,8 +184,7 @@ func (s *scene) rough(people []string, wait bool, codes []code, calm probed, idl
 	s.ReportMetric(percentile(rough.lives, 0.99), "livez-p99-ms")
 	s.ReportMetric(percentile(calm.lives, 0.99), "calm-livez-p99-ms")
 	s.ReportMetric(float64(rough.heap-idle)/(1<<20), "heap-above-idle-MiB")
-	s.ReportMetric(float64(len(storm.served)), "accepted")
-	s.ReportMetric(float64(len(storm.refused)), "refused")
+	storm.counts()
 }
 
 // code is a live one of a user.
