@@ -166,7 +166,7 @@ var slips = []slip{
 		apiPkg, "TestNoWayAroundTheSecondFactor"},
 	{"the mail of an address without a user is sent", apiDir + "internal/sqlstore/links.go",
 		"if !l.Void {", "if !l.Void || len(mail) > 0 {",
-		apiPkg, "TestALinkLogsIn"},
+		apiPkg, "TestMailGoesToTheStoredAddress"},
 	{"an outbox row is closed before its mail has ended", apiDir + "internal/relay/line.go",
 		"if l.kind == outbox.Event && len(sent) > 0 {", "if len(sent) > 0 {",
 		in + "relay", "TestALostBusLosesNoMail"},
@@ -180,6 +180,6 @@ var slips = []slip{
 		"\tlasting := context.WithoutCancel(ctx)\n", "\tlasting := context.WithoutCancel(ctx)\n\tif stored == \"\" {\n\t\treturn Compared{}, p.Store.SettlePassword(lasting, b, false)\n\t}\n",
 		in + "guard", "TestEveryLoginDoesTheSameWork"},
 	{"a form is taken without its page's token", apiDir + "internal/pipeline/page.go",
-		"if call.Cookie.IsZero() || !p.Forms.Made(call.Cookie, given) {", "if call.Cookie.IsZero() {",
+		"if call.Cookie.IsZero() || !p.Forms.Made(call.Cookie, given) {", "if call.Cookie.IsZero() || given.IsZero() {",
 		in + "pages", "Test.*"},
 }
