@@ -5,7 +5,7 @@
 // Tests of every module call it; it knows none of them. A test that needs a
 // program which is not installed is skipped with the name of the package to
 // install, unless RIG_REQUIRED=1 is set: then it fails, so that CI cannot go
-// green by testing nothing.
+// green by testing nothing. The same holds for what a short run leaves out.
 //
 // The servers can be killed and started again, which is what fault tests are
 // for. NATS needs no child process; pkg/bus has its own test helper.
@@ -72,6 +72,15 @@ func missing(tb testing.TB, why string) {
 		tb.Fatal("rig: " + why)
 	}
 	tb.Skip("rig: " + why)
+}
+
+// Long marks a test that a short run (-short) leaves out. Where everything is
+// promised there are no short runs: the test fails.
+func Long(tb testing.TB, why string) {
+	tb.Helper()
+	if testing.Short() {
+		missing(tb, "left out of a short run: "+why)
+	}
 }
 
 // child is one server process that can be killed and started again.

@@ -136,7 +136,7 @@ func TestPostgresKeepsWhatWasCommittedBeforeItWasKilled(t *testing.T) {
 	}
 }
 
-// The two tests below look at a test binary from outside: this one, run again.
+// The tests below look at a test binary from outside: this one, run again.
 
 func TestAMissingServerSkipsOrFailsTheTest(t *testing.T) {
 	t.Parallel()
@@ -160,6 +160,33 @@ func TestAMissingServerSkipsOrFailsTheTest(t *testing.T) {
 			out, err := cmd.CombinedOutput()
 			if (err != nil) != c.fails || !strings.Contains(string(out), c.says) ||
 				!strings.Contains(string(out), "redis-server is not installed") {
+				t.Fatalf("got %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// A short run leaves long tests out, and is refused where all are promised.
+func TestALongTestSkipsOrFailsInAShortRun(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("RIG_INNER") != "" {
+		rig.Long(t, "it is long")
+		return
+	}
+	for name, c := range map[string]struct {
+		short, required, says string
+		fails                 bool
+	}{
+		"a whole run":                         {"false", "1", "PASS: TestALong", false},
+		"a short run":                         {"true", "", "SKIP: TestALong", false},
+		"a short run where all were promised": {"true", "1", "FAIL: TestALong", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestALongTestSkipsOrFailsInAShortRun$", "-test.v", "-test.short="+c.short)
+			cmd.Env = append(os.Environ(), "RIG_INNER=1", "RIG_REQUIRED="+c.required)
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != c.fails || !strings.Contains(string(out), c.says) {
 				t.Fatalf("got %v\n%s", err, out)
 			}
 		})

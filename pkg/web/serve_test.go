@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/web"
 )
 
@@ -227,9 +228,7 @@ func TestAFailedHandshakeIsOnlyDebug(t *testing.T) {
 // headers may take.
 func TestSlowClientsAreCutAndHarmNobody(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes the 5 s of the timeout")
-	}
+	rig.Long(t, "it takes the 5 s of the timeout")
 	s := start(t, web.ServerConfig{}, router())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/web"
 )
 
@@ -143,9 +144,7 @@ func speak(t *testing.T, addr, text string) (status int) {
 // Covers R-113 for the time that headers may take.
 func TestSlowHeadersHaveFiveSeconds(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes the five seconds")
-	}
+	rig.Long(t, "it takes the five seconds")
 	h := open(t, embedded(t))
 	begun := time.Now()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.base, "http://"))

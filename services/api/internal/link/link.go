@@ -113,7 +113,8 @@ type Pages interface {
 	Look(ctx context.Context, token secret.Text) (View, error)
 	// Follow uses a link and returns where the browser goes, with what the
 	// link has become in the query. It returns ErrDead, or a fault of the
-	// store; then the link is as it was.
+	// store; then the link is as it was, unless the fault came between its
+	// use and the end of a login: then the person asks for another.
 	Follow(ctx context.Context, token secret.Text, source netip.Addr) (redirect secret.Text, err error)
 }
 

@@ -51,9 +51,7 @@ var fill = []string{
 
 //
 func TestNoQueryReadsABigTableFromEndToEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes a million users")
-	}
+	rig.Long(t, "it makes a million users")
 	t.Parallel()
 	b := newBench(t, rig.Postgres(t))
 	loader := &bench{Store: open(t, sqlstore.Config{DSN: with(t, b.dsn, "statement_timeout", "5min")}), t: t}
