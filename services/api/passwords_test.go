@@ -443,6 +443,9 @@ func TestMailGoesToTheStoredAddress(t *testing.T) {
 	for _, stranger := range []string{"m\u0131ra@acme.test", "stra\u00dfe@acme.test", "m\u00edra@acme.test", "\uff4dira@acme.test"} {
 		h.requestPassword(stranger).want(201)
 	}
+	off := h.newUser("off@acme.test", "")
+	h.call("PUT", "/api/v2/org/"+h.org+"/users/"+off, "active=false").want(200)
+	h.requestPassword("off@acme.test", "find_or_create_user=true").want(201)                 // the address is taken, and closed
 	h.courier.letterFor(t, h.requestPassword("mira@acme.test").want(201).text("request_id")) // what would have been sent was sent before
 	for _, l := range h.courier.read {
 		t.Errorf("mail to %s", l.content.To)

@@ -34,10 +34,11 @@ type Verdict struct {
 // alike, whether it has a user, a password or neither. It returns the guard's
 // faults: a pause after wrong ones, or no room for another hash.
 func (s *Service) Challenge(ctx context.Context, c link.Caller, email string, plain secret.Text, source netip.Addr) (Verdict, error) {
-	connection, address, u, err := s.about(ctx, c, email)
+	who, err := s.about(ctx, c, email)
 	if err != nil {
 		return Verdict{}, err
 	}
+	connection, address, u := who.connection, who.address, who.user
 	if err := CheckSize(plain); err != nil {
 		return Verdict{}, err
 	}

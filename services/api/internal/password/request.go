@@ -108,10 +108,12 @@ type Asked struct {
 // has verbose errors: the user id of an address without one is an id like any
 // other that belongs to nobody.
 func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI string, mayCreate bool) (Asked, error) {
-	connection, address, u, err := s.about(ctx, c, email)
+	who, err := s.about(ctx, c, email)
 	if err != nil {
 		return Asked{}, err
 	}
+	connection, address, u := who.connection, who.address, who.user
+	mayCreate = mayCreate && !who.closed
 	if err := tenant.CheckRedirect(c.Tenant.Env, append(c.Key.RedirectURIs, c.Org.RedirectURIs...), redirectURI); err != nil {
 		return Asked{}, err
 	}
@@ -142,25 +144,37 @@ func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI
 	return asked, err
 }
 
-// about reads what every call needs: the connection and the user of an
-// address, nil for none that could be asked.
-func (s *Service) about(ctx context.Context, c link.Caller, email string) (Connection, user.Address, *user.User, error) {
+// subject is whom a call is about.
+type subject struct {
+	connection Connection
+	address    user.Address
+	user       *user.User // nil for none that could be asked
+	closed     bool       // the address is a deactivated user's, and nobody else's to take
+}
+
+// about reads what every call needs.
+func (s *Service) about(ctx context.Context, c link.Caller, email string) (subject, error) {
 	connection, err := s.Store.PasswordConnection(ctx, c.Tenant)
 	if err != nil {
-		return Connection{}, user.Address{}, nil, err
+		return subject{}, err
 	}
 	address, err := user.ParseAddress(email)
 	if err != nil {
-		return Connection{}, user.Address{}, nil, err
+		return subject{}, err
 	}
+	who := subject{connection: connection, address: address}
 	u, err := s.Users.Find(ctx, c.Tenant, address.Written)
 	switch {
-	case fault.KindOf(err) == fault.NotFound, err == nil && !u.Active:
-		return connection, address, nil, nil
+	case fault.KindOf(err) == fault.NotFound:
+		return who, nil
 	case err != nil:
-		return Connection{}, user.Address{}, nil, err
+		return subject{}, err
+	case u.Active:
+		who.user = &u
+	default:
+		who.closed = true
 	}
-	return connection, address, &u, nil
+	return who, nil
 }
 
 // nobody is the id in answers about an address without a user.

@@ -68,7 +68,7 @@ func (s *Service) Set(ctx context.Context, c link.Caller, in Set) (Done, error) 
 	if err != nil {
 		return Done{}, err
 	}
-	return s.finish(ctx, c, code, stored, u)
+	return s.finish(ctx, c, code, stored, u), nil
 }
 
 // fits reports ErrCode for a code of somebody else, be it another
@@ -115,7 +115,7 @@ func (s *Service) store(ctx context.Context, c link.Caller, code link.Code, hash
 
 // finish gives the user a clean slate of guesses and ends the login that the
 // code belongs to: setting a password proves no second factor.
-func (s *Service) finish(ctx context.Context, c link.Caller, code link.Code, stored Password, u user.User) (Done, error) {
+func (s *Service) finish(ctx context.Context, c link.Caller, code link.Code, stored Password, u user.User) Done {
 	if err := s.Guard.ClearPassword(ctx, s.whose(code.Tenant, u.Email, &u)); err != nil {
 		s.Log.WarnContext(ctx, "guesses of a password not cleared", "user_id", u.ID, "error", err)
 	}
@@ -123,8 +123,14 @@ func (s *Service) finish(ctx context.Context, c link.Caller, code link.Code, sto
 	completed, err := s.Logins.Complete(ctx, login.Login{
 		RequestID: code.RequestID, Tenant: code.Tenant, UserID: u.ID, ClientID: code.ClientID, AMR: proven(code.Proofs), At: s.Now(), Password: stored.Number,
 	})
+	if err != nil {
+		// The password is set and the code is used: an error would say
+		// neither. Without a code its user logs in with it.
+		s.Log.WarnContext(ctx, "login with a new password not ended", "user_id", u.ID, "error", err)
+		return done
+	}
 	done.Completed = completed
-	return done, err
+	return done
 }
 
 // proven adds the password: whoever has just set it knows it.
@@ -158,7 +164,8 @@ func (s *Service) direct(ctx context.Context, c link.Caller, in Set) (Done, erro
 	if c.Tenant.Org == "" || in.Email == "" {
 		return Done{}, fault.New(fault.Invalid, "missing_parameter", "password_code, or user_email and org_domain, must be provided")
 	}
-	connection, _, u, err := s.about(ctx, c, in.Email)
+	who, err := s.about(ctx, c, in.Email)
+	connection, u := who.connection, who.user
 	switch {
 	case err != nil:
 		return Done{}, err
