@@ -202,28 +202,33 @@ func (s *Service) verifier(ctx context.Context, kid string) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
-	if known.find(kid) == nil && s.mayAsk(now) {
-		if known, err = s.load(ctx); err != nil {
+	if known.find(kid) == nil {
+		if known, err = s.ask(ctx, kid); err != nil {
 			return nil, err
 		}
 	}
 	found := known.find(kid)
-	if found == nil || found.private == nil || found.retired(now) {
+	if found == nil || found.private == nil || found.retired(s.Now()) {
 		return nil, ErrInvalid
 	}
 	return found, nil
 }
 
-// mayAsk reports whether an unknown key id may ask the store, and takes note.
-func (s *Service) mayAsk(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now.Sub(s.strange) < reloadAtMost {
-		return false
+// ask looks for a key id that is not known, at most once a second. Whoever
+// comes while somebody asks waits for that answer: it may be about the same
+// key.
+func (s *Service) ask(ctx context.Context, kid string) (*ring, error) {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	s.mu.RLock()
+	known := s.ring
+	s.mu.RUnlock()
+	now := s.Now()
+	if known.find(kid) != nil || now.Sub(s.asked) < reloadAtMost {
+		return known, nil
 	}
-	s.strange = now
-	return true
+	s.asked = now
+	return s.load(ctx)
 }
 
 // current returns what is known of the keys, and looks again once a minute.

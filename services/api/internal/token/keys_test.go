@@ -247,6 +247,33 @@ func TestRotationUnderLoad(t *testing.T) {
 	group.Wait()
 }
 
+// The first tokens of a new key come to a replica many at once, before it has
+// heard of the key: one of them has it ask, and none is refused meanwhile.
+// Covers R-048 for the first moment of a key.
+func TestANewKeyIsKnownToAllWhoBringItAtOnce(t *testing.T) {
+	t.Parallel()
+	m := newMinted(t)
+	reads, operator := m.service(), m.service()
+	issue(t, reads)
+	for range 20 {
+		m.pass(2 * time.Second)
+		rotate(t, operator, 0)
+		raw := secret.New(issue(t, operator))
+		var group sync.WaitGroup
+		start := make(chan struct{})
+		for range 32 {
+			group.Go(func() {
+				<-start
+				if _, _, _, err := reads.Read(t.Context(), raw); err != nil {
+					t.Errorf("refused: %v", err)
+				}
+			})
+		}
+		close(start)
+		group.Wait()
+	}
+}
+
 // Clients that keep the keys for as long as they may, and never look before,
 // do not fail either when the new key is published before it signs.
 // Covers R-048 for clients with caches.

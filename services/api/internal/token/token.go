@@ -59,7 +59,8 @@ type Service struct {
 
 	mu      sync.RWMutex
 	ring    *ring
-	strange time.Time // when an unknown key id made us ask the store
+	asking  sync.Mutex
+	asked   time.Time // when an unknown key id made us ask the store; under asking
 	loading sync.Mutex
 }
 
