@@ -33,7 +33,7 @@ run: ## Run everything in one process, with a demo and a tour; data in .counters
 # What starts whole processes and waits for them has the machine to itself. The
 # tests about the tree read files that the test cache does not know of.
 .PHONY: test
-test: missing ## Run the tests; suites that need Postgres or Redis skip where they are not installed
+test: missing ## Run the tests; suites that need a program which is not installed skip
 	go test $(RACE) -timeout 30m $(TESTFLAGS) $$(go list work | grep -v /services/e2e)
 	go test $(RACE) -timeout 30m -p 1 $(TESTFLAGS) $$(go list ./services/e2e/... | grep -v /e2e/house)
 	go test -count=1 $(TESTFLAGS) ./services/e2e/house
@@ -43,6 +43,8 @@ missing:
 	@command -v redis-server >/dev/null 2>&1 || echo "NOTE: redis-server is not installed: what needs Redis is SKIPPED (Debian: apt install redis-server)"
 	@{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb /opt/homebrew/opt/postgresql@*/bin/initdb /usr/local/opt/postgresql@*/bin/initdb; } 2>/dev/null | grep -q . || \
 		echo "NOTE: Postgres is not installed: what needs it is SKIPPED (Debian: apt install postgresql)"
+	@command -v oathtool >/dev/null 2>&1 || echo "NOTE: oathtool is not installed: comparing app codes with another program is SKIPPED (Debian: apt install oathtool)"
+	@command -v zbarimg >/dev/null 2>&1 || echo "NOTE: zbarimg is not installed: having QR codes read is SKIPPED (Debian: apt install zbar-tools)"
 	@test -n "$(RACE)" || echo "NOTE: there is no C compiler: the tests run without the race detector"
 
 .PHONY: race

@@ -26,3 +26,15 @@ func Program(tb testing.TB, ready string, env []string, path string, args ...str
 		}
 	})
 }
+
+// Installed returns the path of a program that nobody here wrote, which a test
+// asks for a second opinion. Where it is not installed the test is skipped with
+// the name of the Debian package that has it, or fails with RIG_REQUIRED=1.
+func Installed(tb testing.TB, name, debianPackage string) string {
+	tb.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(tb, name+" is not installed (Debian: apt install "+debianPackage+")")
+	}
+	return path
+}
