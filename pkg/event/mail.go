@@ -32,4 +32,6 @@ const (
 	TemplateNoticeSecondFactorFailing = "notice_second_factor_failing"
 	TemplateNoticeEmailChanged        = "notice_email_changed"
 	TemplateNoticePasswordDisabled    = "notice_password_disabled"
+	TemplateNoticeFactorsDisabled     = "notice_factors_disabled"
+	TemplateNoticeFactorsReset        = "notice_factors_reset"
 )

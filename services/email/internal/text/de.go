@@ -78,6 +78,18 @@ var german = speech{
 			before:  "Für Ihr Konto bei {brand} wurde hundertmal hintereinander ein falsches Passwort eingegeben. Es gilt nicht mehr, auch das richtige nicht.",
 			after:   "Fordern Sie auf {host} einen Link an, um ein neues Passwort zu wählen.",
 		},
+		event.TemplateNoticeFactorsDisabled: {
+			subject: "Die zweiten Faktoren Ihres Kontos bei {brand} wurden abgeschaltet",
+			title:   "Ihre zweiten Faktoren wurden abgeschaltet",
+			before:  "Für Ihr Konto bei {brand} wurde hundertmal hintereinander ein falscher Code eingegeben. Die zweiten Faktoren gelten nicht mehr, auch der richtige Code nicht.",
+			after:   "Ein Wiederherstellungscode gilt weiterhin. Falls Sie keinen haben, bitten Sie Ihre Administration, Ihren zweiten Faktor neu einzurichten.",
+		},
+		event.TemplateNoticeFactorsReset: {
+			subject: "Der zweite Faktor Ihres Kontos bei {brand} wurde zurückgesetzt",
+			title:   "Ihr zweiter Faktor wurde zurückgesetzt",
+			before:  "Die Administration hat den zweiten Faktor Ihres Kontos bei {brand} zurückgesetzt. Er wurde mitsamt seinen Wiederherstellungscodes ersetzt oder entfernt, und andere Sitzungen wurden beendet.",
+			after:   "Falls Sie das nicht erwartet haben, sagen Sie es sofort Ihrer Administration.",
+		},
 		event.TemplateNoticeSecondFactorFailing: {
 			subject: "Fehlgeschlagene Anmeldungen bei Ihrem Konto bei {brand}",
 			title:   "Fehlgeschlagene Anmeldungen",

@@ -78,6 +78,18 @@ var english = speech{
 			before:  "Somebody entered a wrong password of your {brand} account a hundred times in a row. It does not work any more, not even the right one.",
 			after:   "Ask for a link on {host} to choose a new password.",
 		},
+		event.TemplateNoticeFactorsDisabled: {
+			subject: "The second factors of your {brand} account were switched off",
+			title:   "Your second factors were switched off",
+			before:  "Somebody entered a wrong code for your {brand} account a hundred times in a row. Its second factors do not work any more, not even with the right code.",
+			after:   "A recovery code still works. If you have none, ask your administrator to set up your second factor again.",
+		},
+		event.TemplateNoticeFactorsReset: {
+			subject: "The second factor of your {brand} account was reset",
+			title:   "Your second factor was reset",
+			before:  "An administrator reset the second factor of your {brand} account. It was replaced or removed together with its recovery codes, and other sessions were ended.",
+			after:   "If you did not expect this, tell your administrator at once.",
+		},
 		event.TemplateNoticeSecondFactorFailing: {
 			subject: "Failed sign-ins to your {brand} account",
 			title:   "Failed sign-ins",

@@ -78,6 +78,18 @@ var french = speech{
 			before:  "Un mot de passe erroné a été saisi cent fois de suite pour votre compte {brand} : même le bon ne fonctionne plus.",
 			after:   "Demandez un lien sur {host} pour choisir un nouveau mot de passe.",
 		},
+		event.TemplateNoticeFactorsDisabled: {
+			subject: "Les seconds facteurs de votre compte {brand} ont été désactivés",
+			title:   "Vos seconds facteurs ont été désactivés",
+			before:  "Un code erroné a été saisi cent fois de suite pour votre compte {brand} : ses seconds facteurs ne fonctionnent plus, même avec le bon code.",
+			after:   "Un code de secours fonctionne toujours. Si vous n'en avez pas, demandez à votre administrateur de configurer à nouveau votre second facteur.",
+		},
+		event.TemplateNoticeFactorsReset: {
+			subject: "Le second facteur de votre compte {brand} a été réinitialisé",
+			title:   "Votre second facteur a été réinitialisé",
+			before:  "Un administrateur a réinitialisé le second facteur de votre compte {brand} : il a été remplacé ou supprimé avec ses codes de secours, et les autres sessions ont été fermées.",
+			after:   "Si vous ne vous y attendiez pas, prévenez tout de suite votre administrateur.",
+		},
 		event.TemplateNoticeSecondFactorFailing: {
 			subject: "Échecs de connexion à votre compte {brand}",
 			title:   "Échecs de connexion",
