@@ -157,7 +157,7 @@ func rasterized(t *testing.T, svg []byte) []byte {
 // around them; its corners are seven modules of black.
 func TestTheQuietZoneBelongsToThePicture(t *testing.T) {
 	t.Parallel()
-	const module, quiet, inner = 8, 4, 21
+	const module, quiet, inner = 5, 4, 21
 	code := encode(t, "a")
 	picture, err := png.Decode(bytes.NewReader(pngOf(t, code)))
 	if err != nil {
