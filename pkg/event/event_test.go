@@ -33,8 +33,10 @@ func requested() event.Requested {
 
 func public() event.Public {
 	return event.Public{
-		ID: "event_2ZVB8x1mQ0b7", Type: event.TypeUserCreated, Env: event.EnvDefault, OrgID: "org_2ZVB8x1mQ0b7",
-		UserID: "3b1d6a0e-9d4f-4f0e-8f0a-0c7a9c1e2f33", At: 1_767_225_600_000, Data: map[string]string{"by": "magic_link"},
+		ID: "event_2ZVB8x1mQ0b7", Type: event.TypeUserCreated, Result: "success", Env: event.EnvDefault, OrgID: "org_2ZVB8x1mQ0b7",
+		Actor: "api_key:7a1f0b1c-0d4e-4a53-9b6f-2f9a3c1d5e80", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736",
+		Activity: &event.Place{Chain: 3, Number: 17, Hash: "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+		UserID:   "3b1d6a0e-9d4f-4f0e-8f0a-0c7a9c1e2f33", At: 1_767_225_600_000, Data: map[string]string{"by": "magic_link"},
 	}
 }
 
@@ -71,8 +73,10 @@ func TestPayloadsKeepTheirShape(t *testing.T) {
 		"deferred": with(outcome(), func(o *event.Outcome) {
 			o.Result, o.RetryAt, o.Provider, o.Reason = event.Deferred, 1_767_225_660_000, "smtp", "no_answer"
 		}),
-		"public":         public(),
-		"public_minimal": with(public(), func(p *event.Public) { p.UserID, p.Data = "", nil }),
+		"public": public(),
+		"public_minimal": with(public(), func(p *event.Public) {
+			p.UserID, p.Data, p.Result, p.Actor, p.TraceID, p.Activity = "", nil, "", "", "", nil
+		}),
 		"mail": event.Mail{
 			To: "user@example.com", Template: event.TemplatePasswordReset, Link: "https://login.example.com/l#t", Brand: "Example",
 			LogoURL: "https://example.com/logo.png", Color: "#102030", Host: "login.example.com", Locale: "de-CH",

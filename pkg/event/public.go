@@ -11,14 +11,27 @@ import (
 // start; docs/events.md says how, and lists the types.
 type Public struct {
 	ID     string `json:"id"`
-	Type   string `json:"type"` // noun.verb
+	Type   string `json:"type"`             // noun.verb
+	Result string `json:"result,omitempty"` // success or failure
 	Env    string `json:"env"`
 	OrgID  string `json:"org_id"`
 	UserID string `json:"user_id,omitempty"`
-	At     int64  `json:"at"` // when it happened, unix milliseconds
+	// Actor is who caused it: api_key:<client_id>, user, or system.
+	Actor   string `json:"actor,omitempty"`
+	TraceID string `json:"trace_id,omitempty"` // of the HTTP request
+	At      int64  `json:"at"`                 // when it happened, unix milliseconds
 	// Data says more, in stable snake_case words: no secret, no address, no
 	// number, nothing that a person typed.
 	Data map[string]string `json:"data,omitempty"`
+	// Activity is where the record of it stands.
+	Activity *Place `json:"activity,omitempty"`
+}
+
+// Place is the place of a record in a chain of the activity, and its hash.
+type Place struct {
+	Chain  int    `json:"chain"`
+	Number int64  `json:"number"`
+	Hash   string `json:"hash"`
 }
 
 // The types of public events. Readers must pass over types they do not know.
@@ -30,14 +43,29 @@ const (
 	TypePasswordChanged = "password.changed"
 	TypePasswordShut    = "password.disabled"
 	TypeEmailChanged    = "email.changed"
-	TypeFactorEnrolled  = "factor.enrolled"
 	TypeMFAFailed       = "mfa.failed"
+
+	TypeEnrolmentStarted = "enrolment.started"
+	TypeFactorEnrolled   = "factor.enrolled"
+	TypeFactorRenamed    = "factor.renamed"
+	TypeFactorDisabled   = "factor.disabled"
+	TypeFactorRemoved    = "factor.removed"
+	TypeFactorsDisabled  = "factors.disabled"
+	TypeFactorsReset     = "factors.reset"
+	TypeCodeAccepted     = "code.accepted"
+	TypeRecoveryCodes    = "recovery_codes.created"
+	TypeRecoveryCodeUsed = "recovery_code.used"
+	TypeSprayed          = "breaker.tripped"
 )
 
 // PublicTypes lists the types that are published, in the order of the
 // contract's page.
 func PublicTypes() []string {
-	return []string{TypeUserCreated, TypePasswordCreated, TypePasswordChanged, TypePasswordShut, TypeEmailChanged, TypeFactorEnrolled, TypeMFAFailed}
+	return []string{
+		TypeUserCreated, TypePasswordCreated, TypePasswordChanged, TypePasswordShut, TypeEmailChanged, TypeMFAFailed,
+		TypeEnrolmentStarted, TypeFactorEnrolled, TypeFactorRenamed, TypeFactorDisabled, TypeFactorRemoved, TypeFactorsDisabled, TypeFactorsReset,
+		TypeCodeAccepted, TypeRecoveryCodes, TypeRecoveryCodeUsed, TypeSprayed,
+	}
 }
 
 // PublicSubject is where an event is published:

@@ -126,7 +126,15 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	apiKeys := &apikey.Service{Store: s.store, Now: now}
 	users := &user.Service{Store: s.store, Now: now}
 	deliveries := &delivery.Service{Store: s.store, Keys: keys.delivery, Index: keys.index, Now: now}
-	watch := &guard.Guard{Store: s.store, Codes: s.short, Policy: s.cfg.guessPolicy(), Now: now, Observe: s.metrics.compared, Alarm: s.sprayed}
+	composer := &outbox.Composer{Keys: keys.delivery, Host: s.cfg.host(), Now: now}
+	hashes, err := s.hashing()
+	if err != nil {
+		return err
+	}
+	watch := &guard.Guard{
+		Store: s.store, Codes: s.short, Policy: s.cfg.guessPolicy(), Turns: hashes.turns, Tagger: hashes.hasher, Outbox: composer, Now: now,
+		Observe: s.metrics.compared, Alarm: s.sprayed,
+	}
 	challenges := &challenge.Service{
 		Store: s.store, Codes: s.short, Claims: &claim.Book{Store: s.short, Now: now}, Publisher: s.bus, Guard: watch,
 		Keys: keys.delivery, Index: keys.index, Policy: s.cfg.codePolicy(), Bounds: s.cfg.bounds(), Host: s.cfg.host(), Now: now, Log: s.log,
@@ -136,8 +144,10 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		Outbox: s.store, Bus: s.bus, Claims: &claim.Book{Store: s.short, Now: now}, Now: now, Log: s.log,
 		Failed: s.metrics.outboxFailed, Backlog: s.metrics.outboxOpen,
 	}
-	news := &notice.Service{Outbox: &outbox.Composer{Keys: keys.delivery, Host: s.cfg.host(), Now: now}, Store: s.store, Relay: s.outgoing, Now: now}
-	factors := &factor.Service{Store: s.store, Challenges: challenges, Notices: news, Now: now}
+	news := &notice.Service{Outbox: composer, Store: s.store, Relay: s.outgoing, Now: now}
+	factors := &factor.Service{
+		Store: s.store, Challenges: challenges, Guard: watch, Gate: s.short, Hasher: hashes.hasher, Notices: news, Now: now, Drifted: s.metrics.drifted,
+	}
 	tokens := &token.Service{Store: s.store, Keys: keys.database, Issuer: s.cfg.BaseURL, Now: now}
 	if err := tokens.Prepare(ctx); err != nil {
 		return fmt.Errorf("prepare signing keys: %w", err)
@@ -150,13 +160,10 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
 	}
-	with, err := s.wireLogins(keys, users, factors, news)
-	if err != nil {
-		return err
-	}
+	with := s.wireLogins(keys, users, factors, news, hashes)
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
-			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries,
+			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
 			Logins: with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
 		}).Routes(),
 		(&oidc.API{Keys: s.store, Guard: watch, Tokens: tokens, Grants: s.grants, Issuers: s.store}).Routes(),

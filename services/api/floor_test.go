@@ -110,12 +110,12 @@ func (f *floor) arm(n int) {
 func (f *floor) validate(i int) {
 	ctx, now := context.Background(), time.Now()
 	subject := guard.Subject{Tenant: f.where, UserID: f.users[i%len(f.users)], Class: guard.SecondFactor}
-	ok, _, err := f.store.CountGuess(ctx, subject, guard.Window{Guesses: 5, Cap: 100, Spans: [3]int64{900_000, 3_600_000, 86_400_000}}, now)
+	count, err := f.store.CountGuess(ctx, subject, guard.Window{Guesses: 5, Cap: 100, Spans: [3]int64{900_000, 3_600_000, 86_400_000}}, now)
 	f.fail(err)
 	verdict, err := f.short.Consume(ctx, f.key(i), floorDigest, now)
 	f.fail(err)
-	if !ok || verdict.Outcome != ephemeral.Right {
-		f.Errorf("counted %v, compared %v", ok, verdict.Outcome)
+	if !count.OK || verdict.Outcome != ephemeral.Right {
+		f.Errorf("counted %v, compared %v", count.OK, verdict.Outcome)
 	}
 	f.fail(f.store.ClearGuesses(ctx, subject))
 	_, err = f.store.Answered(ctx, f.number(i), f.where, "floor")

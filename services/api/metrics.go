@@ -30,6 +30,7 @@ type metrics struct {
 	oldest      *prometheus.GaugeVec
 	unpublished *prometheus.CounterVec
 	hashes      *prometheus.HistogramVec
+	drift       *prometheus.CounterVec
 }
 
 // alarmSpraying is the alarm of the guard; the others are the challenges'.
@@ -72,7 +73,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		Name: "countersign_hashing_wait_seconds", Help: "How long passwords waited for their turn to be hashed, by result.",
 		Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2},
 	}, []string{"result"})
-	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms, m.open, m.oldest, m.unpublished, m.hashes)
+	m.drift = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "countersign_totp_drift_total", Help: "Codes of authenticator apps accepted, by the steps that the app's clock was ahead of ours; if most are on one side, ours is wrong.",
+	}, []string{"steps"})
+	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms, m.open, m.oldest, m.unpublished, m.hashes, m.drift)
 	return m
 }
 
@@ -91,6 +95,8 @@ func (m *metrics) hashed(t hashing.Turn) {
 	}
 	m.hashes.WithLabelValues(result).Observe(t.Waited.Seconds())
 }
+
+func (m *metrics) drifted(steps int) { m.drift.WithLabelValues(strconv.Itoa(steps)).Inc() }
 
 func (m *metrics) sendStopped(env, code string) { m.stopped.WithLabelValues(env, code).Inc() }
 

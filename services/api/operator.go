@@ -34,7 +34,7 @@ func Operator(ctx context.Context, cfg OperatorConfig) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := openStore(ctx, Config{DatabaseURL: cfg.DatabaseURL}, keys)
+	store, err := openStore(ctx, Config{DatabaseURL: cfg.DatabaseURL}, keys, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (s *Service) open(ctx context.Context, keys keyrings) (err error) {
 		}
 	}
 	s.metrics = newMetrics(s.telemetry.Registry())
-	if s.store, err = openStore(ctx, s.cfg, keys.database); err != nil {
+	if s.store, err = openStore(ctx, s.cfg, keys.database, keys.index); err != nil {
 		return err
 	}
 	s.opened = append(s.opened, s.store.Close)
@@ -87,8 +87,8 @@ func (s *Service) connectBus() (err error) {
 	return nil
 }
 
-func openStore(ctx context.Context, cfg Config, keys *seal.Keyring) (*sqlstore.Store, error) {
-	store, err := sqlstore.Open(ctx, sqlstore.Config{DSN: cfg.DatabaseURL.Reveal(), Keys: keys})
+func openStore(ctx context.Context, cfg Config, keys *seal.Keyring, index *seal.Index) (*sqlstore.Store, error) {
+	store, err := sqlstore.Open(ctx, sqlstore.Config{DSN: cfg.DatabaseURL.Reveal(), Keys: keys, Index: index})
 	if err != nil {
 		return nil, fmt.Errorf("COUNTERSIGN_DATABASE_URL: %w", err)
 	}

@@ -23,7 +23,7 @@ var claims = []string{"org", "org_domain", "organization", "tenant", "tenant_id"
 // parameter. They also keep the list of the schema's columns from being empty.
 var ours = []string{
 	"email_verified", "phone_verified", "phone_sealed", "email_canonical", "org_id", "account_id", "environment", "fails", "in_a_row", "level",
-	"pending", "confirmed_at", "secret_digest", "revoked_at", "deleted_at", "state", "user_id", "id", "created_at", "updated_at", "used",
+	"confirmed_at", "disabled_at", "disabled_by", "last_step", "drift", "obliged", "renewals", "tags", "result", "actor", "seal", "secret_digest", "revoked_at", "deleted_at", "state", "user_id", "id", "created_at", "updated_at", "used",
 	"hash", "must_change", "changed_at", "digest", "code_digest", "token_digest", "purpose", "slot", "proofs", "used_at", "proven_at",
 	"amr", "acr", "auth_time", "grant_id", "scope", "nonce", "code_challenge", "successor", "payload", "due_at",
 }
@@ -245,8 +245,13 @@ var varying = []struct {
 	{regexp.MustCompile(`\+\d\d•••••\d\d`), "<number>"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "<digest>"},
 	{regexp.MustCompile(`\b1[0-9]{12}\b`), "<time>"},
-	{regexp.MustCompile(`\$argon2id\$v=19\$m=19456,t=2,p=1(,keyid=[0-9A-Za-z+/]+)?(\$[0-9A-Za-z+/]+){2}$`), "<hash>"},
+	{regexp.MustCompile(`\$argon2id\$v=19\$m=19456,t=2,p=1(,keyid=[0-9A-Za-z+/]+)?(\$[0-9A-Za-z+/]+){1,2}$`), "<hash>"},
 	{regexp.MustCompile(`\b[A-Z2-7]{26}\b`), "<trace>"},
+}
+
+// ofTheMoment are columns that depend on when and for whom something was done.
+var ofTheMoment = map[string][]string{
+	"activity": {"chain", "number", "hash"}, "activity_ends": {"chain", "number", "hash", "seal"}, "factors": {"last_step", "drift"},
 }
 
 var onlyDigits = regexp.MustCompile(`^[0-9]+$`)
@@ -257,6 +262,9 @@ func (r row) anonymous(names map[string]string) string {
 	anonymous := row{table: r.table}
 	shared := !slices.ContainsFunc(r.cells, func(c cell) bool { return c.column == "account_id" || containsAny(c.value, names) })
 	for _, c := range r.cells {
+		if slices.Contains(ofTheMoment[r.table], c.column) {
+			c.value = "<" + c.column + ">"
+		}
 		if strings.ContainsFunc(c.value, func(r rune) bool { return r == unicode.ReplacementChar || r < ' ' }) {
 			c.value = "<bytes>" // sealed, or a digest
 		}

@@ -5,8 +5,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"testing"
+	"time"
 
+	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/totp"
 )
 
 // What a login hands out, from the link in a mail to tokens, is made here for
@@ -123,6 +127,55 @@ var variants = map[string]map[string]func(r *realm, s *shot){
 			s.form, s.token = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {r.newRefresh()}}, r.token
 		},
 	},
+	"/totp-enrollment/{user}": {
+		"an app": func(r *realm, s *shot) {
+			s.form = url.Values{"force_enroll": {"true"}, "device_name": {r.word("device")}}
+		},
+	},
+	"/totp-enrollment/validation/{user}": {
+		"an app": func(r *realm, s *shot) {
+			r.startApp()
+			s.form = url.Values{"code": {r.appCode(0)}}
+		},
+	},
+	"/totp-challenge/validation/{user}": {
+		"an app": func(r *realm, s *shot) {
+			r.startApp()
+			r.call("PUT", r.enrollment("validation/"+r.id("user")), "code="+r.appCode(0)).want(200).wantSuccess(true)
+			s.form = url.Values{"code": {r.appCode(1)}}
+		},
+		"recovery": func(r *realm, s *shot) { s.form = url.Values{"code": {r.codes["recovery"]}} },
+	},
+}
+
+// startApp starts the enrolment of an app beside the user's phone.
+func (r *realm) startApp() {
+	r.t.Helper()
+	r.id("request")
+	started := r.call("POST", r.enrollment(r.id("user")), "device_name="+r.word("device")).want(201)
+	r.learn(started)
+	r.codes["app"] = started.text("secret")
+}
+
+// appCode is what the app shows some steps from now.
+func (r *realm) appCode(steps int) string {
+	r.t.Helper()
+	return r.note("code", codeOf(r.t, r.codes["app"], time.Now().Add(time.Duration(30*steps)*time.Second)))
+}
+
+// codeOf is the code of an app at a time.
+func codeOf(t *testing.T, key string, at time.Time) string {
+	t.Helper()
+	codes, err := totp.Key{Secret: secret.New(key), Parameters: totp.Default()}.Codes(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range codes {
+		if code.Drift == 0 {
+			return code.Text.Reveal()
+		}
+	}
+	return ""
 }
 
 // variantsOf names the variants of a route, beginning with the plain one, which
@@ -155,6 +208,12 @@ var hidden = map[string]string{
 	"code": "authorization code", "authorization_code": "authorization code", "password_code": "password code",
 }
 
+// Secrets of apps and recovery codes are shorter than the others.
+const (
+	appSecretSize = 32
+	recoverySize  = 19 // with its dashes
+)
+
 // learn enters the secrets of an answer.
 func (l *ledger) learn(r *reply) {
 	l.learnIn(r.body)
@@ -169,6 +228,15 @@ func (l *ledger) learnIn(body map[string]any) {
 	for name, value := range body {
 		switch value := value.(type) {
 		case string:
+			if name == "secret" && len(value) == appSecretSize {
+				l.note("app secret", value)
+			}
+			if name == "recovery_codes" {
+				for code := range strings.SplitSeq(value, "\n") {
+					l.note("recovery code", code)
+					l.note("recovery code", strings.ReplaceAll(code, "-", ""))
+				}
+			}
 			if len(value) >= secretSize && hidden[name] != "" { // a code of six digits is noted where it is read
 				l.note(hidden[name], value[strings.LastIndexByte(value, '/')+1:])
 			}

@@ -50,6 +50,7 @@ var reachable = []struct {
 	{"another account", "org", publishing, "tokens of an organization can be verified by whoever gets one"},
 	{"another account", "account", publishing, "tokens of an account can be verified by whoever gets one"},
 	{"another organization", "org", publishing, "tokens of an organization can be verified by whoever gets one"},
+	{"a deleted one", "user", recorded, "what was done to a user stays recorded, for the organization it was in"},
 	{"a deleted one", "org", remembered, "the account's own deleted organization can be read as deleted"},
 }
 
@@ -58,6 +59,8 @@ func every(pipeline.Route) bool { return true }
 func identified(route pipeline.Route) bool { return route.Credential == pipeline.APIKey }
 
 func publishing(route pipeline.Route) bool { return strings.Contains(route.Path, "{issuer}") }
+
+func recorded(route pipeline.Route) bool { return strings.HasSuffix(route.Path, "/activity") }
 
 func remembered(route pipeline.Route) bool { return route.Reach == pipeline.Remembered }
 

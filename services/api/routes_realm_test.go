@@ -118,7 +118,7 @@ func (r *realm) id(kind string) string {
 			r.addLogin()
 		case "link":
 			r.addLink()
-		case "request", "delivery":
+		case "request", "delivery", "factor":
 			r.addFactor()
 		default:
 			r.t.Fatalf("there are ids of the kind %q, and no realm has one: teach realm.id how to make it", kind)
@@ -129,11 +129,11 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "connection", "password", "password code", "login", "link",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "password", "password code", "login", "link",
 }
 
 // ofUsers are the kinds of objects that belong to a user.
-var ofUsers = []string{"user", "email", "phone", "request", "delivery", "password", "password code", "login"}
+var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor", "password", "password code", "login"}
 
 // full is the realm with one object of every kind.
 func (r *realm) full() *realm {
@@ -163,7 +163,11 @@ func (r *realm) addFactor() {
 	r.t.Helper()
 	user := r.id("user")
 	first := r.code(r.call("POST", r.enrollment(user), "method=sms").want(201))
-	r.call("PUT", r.enrollment("validation/"+user), "code="+r.note("code", first)).want(200).wantSuccess(true)
+	confirmed := r.call("PUT", r.enrollment("validation/"+user), "code="+r.note("code", first)).want(200).wantSuccess(true)
+	r.learn(confirmed)
+	r.codes["recovery"], _, _ = strings.Cut(confirmed.text("recovery_codes"), "\n")
+	factors := r.call("GET", "/api/v2/org/"+r.org+"/users/"+user+"/factors").want(200)
+	r.ids["factor"] = factors.body["data"].([]any)[0].(map[string]any)["id"].(string)
 	login := r.call("POST", r.challenge(user)).want(201)
 	r.ids["request"] = login.text("request_id")
 	r.codes["totp-challenge"] = r.note("code", r.code(login))
@@ -202,7 +206,7 @@ func never(t *testing.T, kind string) string {
 		return marker + word[:14] + ".test"
 	case "email":
 		return marker + word[:14] + "@example.test"
-	case "user", "key", "connection":
+	case "user", "key", "connection", "factor":
 		raw := make([]byte, 16)
 		_, _ = rand.Read(raw)
 		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80

@@ -41,6 +41,16 @@ var cages = []cage{
 	{"value of name", "answer of *", "any text is a name"},
 	{"value of name", "sql organizations.*", "any text is a name"},
 	{"value of name", "sql api_keys.name", "any text is a name"},
+	{"value of issuer", "answer of *", "any text is a name"},
+	{"label", "sql connections.issuer", "what apps show above a code"},
+	{"device", "answer of *", "what a user calls a device, for whoever looks after it"},
+	{"device", "sql factors.name", "what a user calls a device"},
+	{"value of device_name", "answer of *", "any text is a name"},
+	{"value of device_name", "sql factors.name", "any text is a name"},
+	{"label", "sql factors.name", "what a user calls a device"},
+	{"email", "answer of POST *.totp-enrollment.{user}", "an app shows whose code it is"},
+	{"app secret", "answer of POST *.totp-enrollment.{user}", "the app takes it over, this once"},
+	{"recovery code", "answer of PUT *.totp-enrollment.validation.{user}", "shown once, for the user to keep"},
 	{"value of email_domains", "answer of *", "kept as it is said"},
 	{"value of email_domains", "sql organizations.email_domains", "kept as it is said"},
 
@@ -186,11 +196,16 @@ const secretSize = 43
 
 // long says whether a run of characters is a secret, stands beside one, or is
 // the signature of a token.
-func (r *trail) long(run string) string {
-	if len(run) < secretSize {
-		return ""
+func (r *trail) long(run string) (kind string) {
+	for _, size := range []int{secretSize, appSecretSize, recoverySize, recoverySize - 3} {
+		if len(run) >= size {
+			kind = cmp.Or(kind, r.kinds[run[:size]], r.kinds[run[len(run)-size:]])
+		}
 	}
-	return cmp.Or(r.kinds[run], r.kinds[run[:secretSize]], r.kinds[run[len(run)-secretSize:]])
+	if len(run) >= recoverySize-3 {
+		kind = cmp.Or(kind, r.kinds[run])
+	}
+	return kind
 }
 
 // digits says whether a run of digits holds a number or is a code. Codes have

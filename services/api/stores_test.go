@@ -73,7 +73,11 @@ func TestNoCountNoComparison(t *testing.T) {
 			continue
 		}
 		timed++
-		if route.Within <= 0 || route.Within > pipeline.WithinCheck {
+		most := pipeline.WithinCheck
+		if strings.Contains(route.Path, "/totp-enrollment/") {
+			most = pipeline.WithinHash // its check has a bound of its own, and recovery codes are hashed after that
+		}
+		if route.Within <= 0 || route.Within > most {
 			t.Errorf("%s has %v to answer, want less than 2 s", title(route), route.Within)
 		}
 	}

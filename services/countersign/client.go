@@ -36,6 +36,15 @@ func (a answer) text(name string) string {
 // call sends form parameters (name=value, in order) and returns the answer. A
 // status of 400 or more is an error.
 func (c *client) call(ctx context.Context, method, path string, params ...string) (answer, error) {
+	status, got, err := c.try(ctx, method, path, params...)
+	if err == nil && status >= http.StatusBadRequest {
+		return nil, fmt.Errorf("%s %s: status %d: %v", method, path, status, got["error"])
+	}
+	return got, err
+}
+
+// try is call for what may be refused: it returns the status beside the answer.
+func (c *client) try(ctx context.Context, method, path string, params ...string) (int, answer, error) {
 	c.show(method, path, params)
 	form := url.Values{}
 	for _, param := range params {
@@ -52,7 +61,7 @@ func (c *client) call(ctx context.Context, method, path string, params ...string
 	}
 	req, err := http.NewRequestWithContext(ctx, method, target, body)
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
+		return 0, nil, fmt.Errorf("make request: %w", err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -63,24 +72,21 @@ func (c *client) call(ctx context.Context, method, path string, params ...string
 	return c.send(req)
 }
 
-func (c *client) send(req *http.Request) (answer, error) {
+func (c *client) send(req *http.Request) (int, answer, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("call the API: %w", err)
+		return 0, nil, fmt.Errorf("call the API: %w", err)
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return 0, nil, fmt.Errorf("read the answer: %w", err)
 	}
 	var decoded answer
 	if err := json.Unmarshal(raw, &decoded); err != nil {
-		return nil, fmt.Errorf("%s %s: status %d with no JSON", req.Method, req.URL.Path, res.StatusCode)
+		return 0, nil, fmt.Errorf("%s %s: status %d with no JSON", req.Method, req.URL.Path, res.StatusCode)
 	}
-	if res.StatusCode >= http.StatusBadRequest {
-		return nil, fmt.Errorf("%s %s: status %d: %s", req.Method, req.URL.Path, res.StatusCode, raw)
-	}
-	return decoded, nil
+	return res.StatusCode, decoded, nil
 }
 
 // show prints the call as a person would type it after reading dev.env.

@@ -67,7 +67,8 @@ func configurationDocument() string {
 		conf.Markdown("countersign serve", own) + "\nand all of the three above. Here `COUNTERSIGN_REDIS_URL` and `COUNTERSIGN_NATS_URL` may be left out: the process\n" +
 			"then keeps short-lived state in its memory and brings a NATS server of its own.\n",
 		conf.Markdown("countersign dev", conf.Describe[devConfig]()) + "\nEverything else it makes itself, in the folder that `--dir` names.\n",
-		conf.Markdown("countersign migrate, account, key", conf.Describe[api.OperatorConfig]()),
+		conf.Markdown("countersign migrate, account, key, signing-key", conf.Describe[api.OperatorConfig]()),
+		conf.Markdown("countersign activity", conf.Describe[activityConfig]()),
 	}, "\n")
 }
 

@@ -35,6 +35,7 @@ type commands struct {
 	Account    accountCommand    `cmd:"" help:"Manage accounts."`
 	Key        keyCommand        `cmd:"" help:"Manage API keys."`
 	SigningKey signingKeyCommand `cmd:"" name:"signing-key" help:"Manage the keys that sign tokens."`
+	Activity   activityCommand   `cmd:"" help:"Look after the record of what happened."`
 	Keygen     keygenCommand     `cmd:"" help:"Print new random keys for the configuration."`
 	Certs      certsCommand      `cmd:"" help:"Make a private certificate authority and certificates for the parts of a small installation."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -15,12 +15,20 @@ import (
 
 // operator opens the database by the environment and hands it to do.
 func (p *process) operator(ctx context.Context, do func(*api.Admin) error) error {
-	// An operator's shell often holds the whole configuration; the variables
-	// of the services are no mistakes here.
-	cfg, err := conf.Load[api.OperatorConfig](p.environ, conf.Describe[serveConfig]())
+	cfg, err := operatorConfig[api.OperatorConfig](p)
 	if err != nil {
 		return err
 	}
+	return withAdmin(ctx, cfg, do)
+}
+
+// operatorConfig reads what a tool needs. An operator's shell often holds the
+// whole configuration; the variables of the services are no mistakes here.
+func operatorConfig[T any](p *process) (T, error) {
+	return conf.Load[T](p.environ, conf.Describe[serveConfig]())
+}
+
+func withAdmin(ctx context.Context, cfg api.OperatorConfig, do func(*api.Admin) error) error {
 	admin, err := api.Operator(ctx, cfg)
 	if err != nil {
 		return err

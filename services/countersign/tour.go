@@ -17,10 +17,12 @@ const (
 	demoOrg     = "Demo Company"
 	demoEmail   = "ana@demo.example"
 	demoPhone   = "+4915112345678"
+	benEmail    = "ben@demo.example"
 )
 
-// tour plays an SMS challenge and the life of a password through, as an app
-// would over HTTP, and prints each step with the curl line that does it.
+// tour plays an SMS challenge, an authenticator app and the life of a password
+// through, as an app would over HTTP, and prints each step with the curl line
+// that does it.
 type tour struct {
 	*client
 	key  demoKey
@@ -36,7 +38,7 @@ func (t *tour) say(format string, args ...any) {
 	}
 }
 
-// play makes the demo organization and user and goes all steps. It fills org
+// play makes the demo organization and its users and goes all steps. It fills org
 // and user.
 func (t *tour) play(ctx context.Context) error {
 	t.say("\n1. The app gets an access token for its API key")
@@ -79,6 +81,9 @@ func (t *tour) play(ctx context.Context) error {
 		return err
 	}
 	if err := t.again(ctx, challenge+"validation/"+t.user, code, started.text("request_id")); err != nil {
+		return err
+	}
+	if err := t.apps(ctx); err != nil {
 		return err
 	}
 	return t.passwords(ctx)
@@ -202,6 +207,6 @@ func firstText(list answer) string {
 	return text
 }
 
-func indent(text string) string {
-	return "      | " + strings.ReplaceAll(text, "\n", "\n      | ")
-}
+func indent(text string) string { return margin("      | ", text) }
+
+func margin(left, text string) string { return left + strings.ReplaceAll(text, "\n", "\n"+left) }

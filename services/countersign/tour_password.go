@@ -21,7 +21,7 @@ const (
 // passwords plays the life of a password: a link by mail, a password by the
 // link, a login with it, and the tokens of that login.
 func (t *tour) passwords(ctx context.Context) error {
-	t.say("\n7. Passwords: the app asks for a link, an event crosses NATS, the e-mail worker delivers")
+	t.say("\n13. Passwords: the app asks for a link for Ana, an event crosses NATS, the e-mail worker delivers")
 	if _, err := t.call(ctx, http.MethodPost, "/api/v2/org/"+t.org+"/password-connection"); err != nil {
 		return err
 	}
@@ -38,14 +38,14 @@ func (t *tour) passwords(ctx context.Context) error {
 		return errors.New("the mail holds no link")
 	}
 
-	t.say("\n8. The user opens the link; only the button of its page uses it, and leads back to the app")
+	t.say("\n14. Ana opens the link; only the button of its page uses it, and leads back to the app")
 	back, err := t.click(ctx, link)
 	if err != nil {
 		return err
 	}
 	t.say("   -> %s?password_code=...", demoApp)
 
-	t.say("\n9. The app sets the password. The user has a phone enrolled, so this alone is no login yet")
+	t.say("\n15. The app sets the password. Ana has a phone enrolled, so this alone is no login yet")
 	set, err := t.call(ctx, http.MethodPost, "/api/v2/password", "plain_text="+demoPassword, "password_code="+back.Get("password_code"))
 	if err != nil {
 		return err
@@ -59,14 +59,14 @@ func (t *tour) passwords(ctx context.Context) error {
 
 // logIn proves the password and then the phone, and gets the tokens.
 func (t *tour) logIn(ctx context.Context) error {
-	t.say("\n10. A login: the password first")
+	t.say("\n16. A login: the password first")
 	proven, err := t.call(ctx, http.MethodPost, "/api/v2/password-challenge", "user_email="+demoEmail, "org_domain="+t.org, "plain_text="+demoPassword)
 	if err != nil {
 		return err
 	}
 	t.say("   -> valid?: %v, mfa_required: %v", proven["valid?"], proven["mfa_required"])
 
-	t.say("\n11. Then the phone: the right code ends the login that waits")
+	t.say("\n17. Then the phone: the right code ends the login that waits")
 	challenge := "/api/v2/org/" + t.org + "/totp-challenge/"
 	sent, err := t.call(ctx, http.MethodPost, challenge+t.user)
 	if err != nil {
@@ -82,7 +82,7 @@ func (t *tour) logIn(ctx context.Context) error {
 	}
 	t.say("   -> success: %v, authorization_code: ...", ended["success"])
 
-	t.say("\n12. The app turns the authorization code into tokens, once")
+	t.say("\n18. The app turns the authorization code into tokens, once")
 	tokens, err := t.call(ctx, http.MethodPost, "/api/v2/oauth/token", "grant_type=authorization_code", "code="+ended.text("authorization_code"))
 	if err != nil {
 		return err

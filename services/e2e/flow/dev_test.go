@@ -43,6 +43,9 @@ func TestDev(t *testing.T) {
 	}
 	d.inboxShowsTheMessage(t)
 	d.linesWork(t, p.Stdout())
+	appIsPlayed(t, p.Stdout())
+	t.Run("the QR code can be scanned", func(t *testing.T) { drawnCodeIsRead(t, p.Stdout()) })
+	d.activityHolds(t) // while the services run
 	before := d.deliveries(t)
 	if before == 0 {
 		t.Error("there is no delivery after the tour")
@@ -60,6 +63,9 @@ func TestDev(t *testing.T) {
 	if after := d.deliveries(t); after != before {
 		t.Errorf("%d deliveries after the second start, %d before", after, before)
 	}
+	again.Stop()
+	d.activityHolds(t)
+	d.changedRecordIsFound(t)
 }
 
 // A taken port is named, with what to do.
@@ -187,6 +193,9 @@ func (d devPlace) inboxShowsTheMessage(t *testing.T) {
 
 var printedCurl = regexp.MustCompile(`(?m)^ +\$ (curl .*)$`)
 
+// readsOn are the calls that answer the same however often they are made.
+var readsOn = regexp.MustCompile(`/(inbox|deliveries|totp-connection|recovery-codes|activity)"`)
+
 // linesWork copies what dev printed into a shell, as a reader does.
 func (d devPlace) linesWork(t *testing.T, printed string) {
 	t.Helper()
@@ -205,14 +214,14 @@ func (d devPlace) linesWork(t *testing.T, printed string) {
 	token = strings.TrimSpace(token) + ` | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); `
 	tried := 0
 	for _, match := range printedCurl.FindAllStringSubmatch(printed, -1) {
-		if strings.Contains(match[1], "/inbox") || strings.Contains(match[1], "/deliveries") || strings.Contains(match[1], "/totp-connection") {
+		if readsOn.MatchString(match[1]) {
 			tried++
 			if out := d.shell(t, token+match[1]); !strings.Contains(out, `"__type__"`) || strings.Contains(out, `"error":{`) {
 				t.Errorf("%s\nanswers %s", match[1], out)
 			}
 		}
 	}
-	if tried < 3 {
+	if tried < 5 {
 		t.Errorf("%d printed lines could be tried", tried)
 	}
 }

@@ -148,8 +148,14 @@ var layers = map[string]layer{
 		never:  outside,
 		why:    "ids and random secrets: the lowest rule",
 	},
+	api + "totp": {
+		ours:   []string{"pkg/fault", "pkg/secret"},
+		others: []string{"github.com/pquerna/otp"},
+		never:  outside,
+		why:    "keys and codes of authenticator apps: computes, and compares nothing",
+	},
 	api + "tenant": {
-		ours:   []string{"pkg/fault", api + "id", api + "listing"},
+		ours:   []string{"pkg/fault", api + "id", api + "listing", api + "totp"},
 		others: []string{"golang.org/x/net", "golang.org/x/text"},
 		never:  outside,
 		why:    "accounts, organizations, connections: everything belongs to one",
@@ -165,13 +171,18 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "API keys and scopes",
 	},
+	api + "activity": {
+		ours:  []string{"pkg/event", api + "listing", api + "tenant"},
+		never: outside,
+		why:   "what happened, in chains; hears of rules only what they record",
+	},
 	api + "delivery": {
 		ours:  []string{"pkg/event", "pkg/fault", api + "listing", api + "tenant"},
 		never: outside,
 		why:   "what became of each message",
 	},
 	api + "outbox": {
-		ours:  []string{"pkg/event", "pkg/secret", api + "delivery", api + "id", api + "tenant"},
+		ours:  []string{"pkg/event", "pkg/secret", api + "activity", api + "delivery", api + "id", api + "tenant"},
 		never: outside,
 		why:   "what must leave the house after a change of state",
 	},
@@ -187,7 +198,7 @@ var layers = map[string]layer{
 		why:   "bounds what is hashed at once; knows no password",
 	},
 	api + "guard": {
-		ours:  []string{"pkg/ephemeral", "pkg/fault", "pkg/secret", api + "tenant"},
+		ours:  []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "outbox", api + "tenant"},
 		never: outside,
 		tests: []string{api + "hashing", api + "password", api + "sqlstore", api + "user", "golang.org/x/crypto"}, // the real parts of a login, and a bare hash to measure it by
 		why:   "counts and compares; knows no factor, only whose budget",
@@ -205,13 +216,13 @@ var layers = map[string]layer{
 		why:   "codes: makes, sends and checks them; hears of the bus as an interface",
 	},
 	api + "notice": {
-		ours:  []string{"pkg/event", "pkg/fault", api + "challenge", api + "outbox", api + "tenant", api + "user"},
+		ours:  []string{"pkg/event", "pkg/fault", api + "activity", api + "challenge", api + "outbox", api + "tenant", api + "user"},
 		never: outside,
 		why:   "mails that tell users what happened to their accounts; asks no rule whether it did",
 	},
 	api + "factor": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "challenge", api + "guard", api + "id", api + "notice", api + "outbox", api + "phone",
-			api + "tenant", api + "user"},
+		ours: []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "challenge", api + "guard", api + "id", api + "notice",
+			api + "outbox", api + "phone", api + "tenant", api + "totp", api + "user"},
 		never: outside,
 		why:   "second factors: whose they are, and what becomes of them",
 	},
@@ -228,14 +239,14 @@ var layers = map[string]layer{
 		why:   "decides whether what was proven is enough; asks for second factors through an interface, so that all that proves can import it",
 	},
 	api + "link": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "apikey", api + "challenge", api + "grant", api + "id", api + "login",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "grant", api + "id", api + "login",
 			api + "notice", api + "outbox", api + "tenant", api + "user"},
 		never: outside,
 		why:   "links that are sent by e-mail, and the codes that they become; knows no page and no password",
 	},
 	api + "password": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "apikey", api + "grant", api + "guard", api + "id", api + "link",
-			api + "login", api + "notice", api + "outbox", api + "tenant", api + "user"},
+		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "factor", api + "grant", api + "guard",
+			api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "tenant", api + "user"},
 		others: []string{"golang.org/x/crypto", "golang.org/x/text"},
 		never:  outside,
 		why:    "passwords, their hashes and their policy: the highest rule; the libraries hash and bring texts into one form",
@@ -245,15 +256,16 @@ var layers = map[string]layer{
 	api + "relay": {
 		ours:  []string{"pkg/event", "pkg/fault", api + "outbox"},
 		never: outside,
-		tests: []string{api + "sqlstore", api + "delivery", api + "id", api + "listing", api + "tenant", "github.com/nats-io/nats.go"}, // the real store, and a reader of events
+		tests: []string{api + "sqlstore", api + "activity", api + "delivery", api + "id", api + "listing", api + "tenant", "github.com/nats-io/nats.go"}, // the real store, and a reader of events
 		why:   "publishes the outbox, consumes results and hands them to the delivery rules, through interfaces",
 	},
 	api + "sqlstore": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", api + "apikey", api + "challenge", api + "delivery", api + "factor",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "delivery", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "outbox", api + "password", api + "relay", api + "tenant",
 			api + "token", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
+		tests:  []string{api + "totp"}, // the keys of apps
 		why:    "implements the stores that the rules declare: the only one that knows SQL",
 	},
 
@@ -262,6 +274,13 @@ var layers = map[string]layer{
 		ours:  []string{"pkg/fault", "pkg/secret", "pkg/web"},
 		never: []string{"database/sql", "os"},
 		why:   "gives every body one meaning; knows no route",
+	},
+	api + "qr": {
+		ours:   []string{"pkg/secret"},
+		others: []string{"github.com/boombuler/barcode"},
+		never:  outside,
+		tests:  []string{api + "totp"}, // the addresses that are drawn
+		why:    "draws what an app is to read; knows neither keys nor pages",
 	},
 	api + "pipeline": {
 		ours: []string{"pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/secret", "pkg/web",
@@ -272,8 +291,8 @@ var layers = map[string]layer{
 		why:    "the checks of every request: credential, scope, tenant, limits; logs, because only it knows who called",
 	},
 	api + "httpapi": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "apikey", api + "challenge", api + "delivery", api + "factor", api + "grant",
-			api + "id", api + "link", api + "listing", api + "login", api + "notice", api + "password", api + "pipeline", api + "tenant", api + "user"},
+		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "apikey", api + "delivery", api + "factor", api + "grant",
+			api + "id", api + "link", api + "listing", api + "login", api + "notice", api + "password", api + "pipeline", api + "qr", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
 		tests: []string{api + "input"}, // how a page is asked for
 		why:   "edge: the headless API",
@@ -305,13 +324,13 @@ var layers = map[string]layer{
 	},
 	"services/api": {
 		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/logs", "pkg/run", "pkg/seal",
-			"pkg/secret", "pkg/telemetry", "pkg/web", api + "apikey", api + "callback", api + "challenge", api + "delivery",
+			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "callback", api + "challenge", api + "delivery",
 			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "sqlstore", api + "tenant",
 			api + "token", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},
-		tests:  []string{"github.com/go-jose/go-jose/v4", "github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net"},
+		tests:  []string{api + "totp", "github.com/go-jose/go-jose/v4", "github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net"},
 		why:    "wiring of the api",
 	},
 	"services/api/cmd/api": {
@@ -372,9 +391,9 @@ var layers = map[string]layer{
 	"services/countersign": {
 		ours: []string{"pkg/bus", "pkg/conf", "pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal", "pkg/secret",
 			"pkg/service", "pkg/telemetry", "pkg/web", "services/api", "services/email", "services/sms"},
-		others: []string{"github.com/alecthomas/kong", "github.com/nats-io/nats-server/v2"},
+		others: []string{"github.com/alecthomas/kong", "github.com/nats-io/nats-server/v2", "github.com/pquerna/otp"},
 		never:  []string{"database/sql"},
-		why:    "the one binary: composes the services by their root packages",
+		why:    "the one binary: composes the services by their root packages; the library plays the authenticator app of the tour",
 	},
 	"services/countersign/cmd/countersign": {
 		ours: []string{"services/countersign"},

@@ -28,16 +28,21 @@ const (
 	UsersWrite         = "users:write"
 	ConnectionsRead    = "connections:read"
 	ConnectionsWrite   = "connections:write"
+	FactorsRead        = "factors:read"
 	FactorsEnroll      = "factors:enroll"
 	Challenges         = "challenges:write"
 	PasswordsWrite     = "passwords:write"
 	DeliveriesRead     = "deliveries:read"
 	InboxRead          = "inbox:read"
+	ActivityRead       = "activity:read"
 	KeysRead           = "keys:read"
 	KeysWrite          = "keys:write"
 	// PasswordsCreateUnverified lets a key create a password without a link,
 	// where a connection allows it.
 	PasswordsCreateUnverified = "passwords:create_unverified"
+	// FactorsReset lets a key take away what a user can prove: disable and
+	// remove factors, and replace all of them with force_enroll.
+	FactorsReset = "factors:reset"
 	// CodesRead lets a key see codes where a connection says delivery=caller.
 	CodesRead = "codes:read"
 )
@@ -45,16 +50,17 @@ const (
 // All lists every scope.
 func All() []string {
 	return []string{
-		Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, InboxRead,
+		ActivityRead, Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, FactorsRead, FactorsReset, InboxRead,
 		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsWrite, UsersRead, UsersWrite,
 	}
 }
 
 // Standard lists what a key gets when nothing is said: everything but
-// managing keys, seeing codes and creating passwords without a link.
+// managing keys, seeing codes, resetting factors and creating passwords
+// without a link.
 func Standard() []string {
 	return slices.DeleteFunc(All(), func(scope string) bool {
-		return scope == CodesRead || scope == KeysWrite || scope == PasswordsCreateUnverified
+		return scope == CodesRead || scope == KeysWrite || scope == FactorsReset || scope == PasswordsCreateUnverified
 	})
 }
 

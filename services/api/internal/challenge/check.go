@@ -9,23 +9,6 @@ import (
 	"countersign.dev/services/api/internal/guard"
 )
 
-// Result of a check.
-type Result struct {
-	Outcome   ephemeral.Outcome
-	RequestID string    // of the challenge; empty when none is live
-	IssuedAt  time.Time // of the challenge
-	// SentAt is when a provider took the message, as far as it is known yet.
-	SentAt time.Time
-	// ByCaller says that the caller sent the code itself.
-	ByCaller bool
-}
-
-// OK reports whether this call used up the right code.
-func (r Result) OK() bool { return r.Outcome == ephemeral.Right }
-
-// Wrong reports whether a live code was compared and was another one.
-func (r Result) Wrong() bool { return r.Outcome == ephemeral.Wrong }
-
 // Answer is a code that somebody typed.
 type Answer struct {
 	Subject guard.Subject
@@ -36,24 +19,34 @@ type Answer struct {
 	Code    secret.Text
 }
 
-// Check compares a code through the guard. A right one works once; it ends
-// the number's resend gap and withdraws a delivery that is still waiting. It
-// returns faults of kind Limited when the user's guesses are spent and
-// Unavailable when a part is down; then nothing was compared.
-func (s *Service) Check(ctx context.Context, a Answer) (Result, error) {
-	verdict, err := s.Guard.Code(ctx, a.Subject, s.key(a.Subject, a.Purpose), s.digest(a.Subject, a.Purpose, a.Factor, a.Code))
+// Found is what a check found of the challenge.
+type Found struct {
+	RequestID string    // empty when none is live
+	IssuedAt  time.Time // zero when none is live
+	// SentAt is when a provider took the message, as far as it is known yet.
+	SentAt time.Time
+	// ByCaller says that the caller sent the code itself.
+	ByCaller bool
+}
+
+// Expected is what the guard compares an answer with.
+func (s *Service) Expected(a Answer) *guard.Sent {
+	return &guard.Sent{Key: s.key(a.Subject, a.Purpose), Digest: s.digest(a.Subject, a.Purpose, a.Factor, a.Code)}
+}
+
+// Settle does what follows from what the guard has found: a right code ends
+// the number's resend gap and withdraws a delivery that is still waiting.
+func (s *Service) Settle(ctx context.Context, a Answer, verdict ephemeral.Verdict) (Found, error) {
+	found := Found{RequestID: verdict.ID, IssuedAt: verdict.IssuedAt}
+	if verdict.Outcome != ephemeral.Right {
+		return found, nil
+	}
+	var err error
+	found.SentAt, err = s.Store.Answered(ctx, s.number(a.Subject.Tenant.Env, a.To), a.Subject.Tenant, verdict.Ref)
 	if err != nil {
-		return Result{}, err
+		return Found{}, err
 	}
-	result := Result{Outcome: verdict.Outcome, RequestID: verdict.ID, IssuedAt: verdict.IssuedAt}
-	if !result.OK() {
-		return result, nil
-	}
-	result.SentAt, err = s.Store.Answered(ctx, s.number(a.Subject.Tenant.Env, a.To), a.Subject.Tenant, verdict.Ref)
-	if err != nil {
-		return Result{}, err
-	}
-	if result.ByCaller = verdict.Ref == ""; !result.ByCaller {
+	if found.ByCaller = verdict.Ref == ""; !found.ByCaller {
 		s.verified(ctx, a)
 		// What is still queued would tell the person a code that is used.
 		// Failing to withdraw it harms nobody, so it does not fail the login.
@@ -61,5 +54,5 @@ func (s *Service) Check(ctx context.Context, a Answer) (Result, error) {
 			s.Log.WarnContext(ctx, "claim not withdrawn", "delivery_id", verdict.Ref, "error", err)
 		}
 	}
-	return result, nil
+	return found, nil
 }

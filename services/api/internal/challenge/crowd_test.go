@@ -106,7 +106,7 @@ func (c *crowd) answers(r challenge.Request) {
 	if err := json.Unmarshal(plain, &content); err != nil {
 		c.t.Fatal(err)
 	}
-	result, err := c.Check(c.t.Context(), challenge.Answer{
+	result, err := c.compare(c.t.Context(), challenge.Answer{
 		Subject: r.Subject, Purpose: r.Purpose, Factor: r.Factor, To: r.To, Prefix: r.Prefix, Code: secret.New(content.Code),
 	})
 	if err != nil || !result.OK() {

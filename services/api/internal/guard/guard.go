@@ -17,6 +17,8 @@ import (
 
 	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/activity"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -29,6 +31,14 @@ type Subject struct {
 	Tenant tenant.ID
 	UserID string
 	Class  string
+}
+
+// Try is a guess: whose budget it is taken from, who brings it, and what it is
+// for, in a word for the activity.
+type Try struct {
+	Subject
+	By      activity.By
+	Purpose string
 }
 
 // Policy bounds guessing. Its hard limits are checked by Validate.
@@ -73,14 +83,22 @@ func (p Policy) window() Window {
 // Store keeps the budgets where they survive restarts and flushed caches.
 type Store interface {
 	// CountGuess takes one guess in one conditional statement. When the
-	// budget is spent it takes none and returns when the next one is free,
-	// the zero time for never.
-	CountGuess(ctx context.Context, s Subject, w Window, now time.Time) (ok bool, free time.Time, err error)
-	// ReturnGuess gives one back that turned out not to be a guess.
-	ReturnGuess(ctx context.Context, s Subject) error
-	// ClearGuesses forgets all of them after a right one.
-	ClearGuesses(ctx context.Context, s Subject) error
+	// budget is spent it takes none.
+	CountGuess(ctx context.Context, s Subject, w Window, now time.Time) (Count, error)
+	// ReturnGuess gives one back that turned out not to be a guess, and writes
+	// the entries with it.
+	ReturnGuess(ctx context.Context, s Subject, told ...outbox.Entry) error
+	// ClearGuesses forgets all of them after a right one, and writes the
+	// entries with it.
+	ClearGuesses(ctx context.Context, s Subject, told ...outbox.Entry) error
 	Sprays
+}
+
+// Count is the answer of counting a guess.
+type Count struct {
+	OK     bool
+	InARow int       // with this one; set when OK
+	Free   time.Time // when not OK: when the next is free, the zero time for never
 }
 
 // Codes is the part of the ephemeral store that holds live codes.
@@ -97,6 +115,11 @@ type Guard struct {
 	Codes  Codes
 	Policy Policy
 	Now    func() time.Time
+	// Turns and Tagger are for recovery codes.
+	Turns  Turns
+	Tagger Tagger
+	// Outbox makes the records of wrong guesses; nil records none.
+	Outbox *outbox.Composer
 	// Observe hears of every comparison; nil hears nothing.
 	Observe func(class string, outcome ephemeral.Outcome)
 	// Alarm hears when the breaker of an organization trips; nil hears nothing.
@@ -106,45 +129,9 @@ type Guard struct {
 // ErrSpent is returned, with the time to wait, when a budget is spent.
 var (
 	ErrSpent     = fault.New(fault.Limited, "too_many_attempts", "too many wrong codes; wait before the next try")
-	ErrShut      = fault.New(fault.Limited, "factor_disabled", "too many wrong codes in a row; the factor must be enrolled again by an administrator")
+	ErrShut      = fault.New(fault.Limited, "factor_disabled", "the user's second factors are disabled, after too many wrong codes in a row or by an administrator; use a recovery code, or have the user enrolled anew with force_enroll")
 	ErrMalformed = fault.New(fault.Limited, "too_many_malformed", "too many malformed codes from this address; wait before the next try")
 )
-
-// Code guesses the live code of key. The guess is counted in SQL before the
-// store compares it; what was no guess (nothing live, or right but used by a
-// parallel call) is given back, and a right one clears the count.
-func (g *Guard) Code(ctx context.Context, s Subject, key string, digest []byte) (ephemeral.Verdict, error) {
-	live, err := g.Codes.Armed(ctx, key)
-	if err != nil {
-		return ephemeral.Verdict{}, err
-	}
-	if live == nil {
-		return ephemeral.Verdict{Outcome: ephemeral.None}, nil
-	}
-	now := g.Now()
-	ok, free, err := g.Store.CountGuess(ctx, s, g.Policy.window(), now)
-	if err != nil {
-		return ephemeral.Verdict{}, err
-	}
-	if !ok {
-		return ephemeral.Verdict{}, spent(free, now)
-	}
-	verdict, err := g.Codes.Consume(ctx, key, digest, now)
-	if err != nil {
-		return ephemeral.Verdict{}, err // stays counted: the store may have compared
-	}
-	if g.Observe != nil {
-		g.Observe(s.Class, verdict.Outcome)
-	}
-	switch verdict.Outcome {
-	case ephemeral.Wrong:
-		return verdict, g.failed(ctx, s, now)
-	case ephemeral.Right:
-		return verdict, g.Store.ClearGuesses(ctx, s)
-	default:
-		return verdict, g.Store.ReturnGuess(ctx, s)
-	}
-}
 
 func spent(free, now time.Time) error {
 	if free.IsZero() {

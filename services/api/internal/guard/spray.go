@@ -4,7 +4,11 @@ import (
 	"context"
 	"time"
 
+	"countersign.dev/pkg/ephemeral"
+	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/activity"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -33,12 +37,22 @@ type Spray struct {
 	Tripped bool
 }
 
+// Failure is a wrong code.
+type Failure struct {
+	Subject
+	Limit SprayLimit
+	At    time.Time
+	// Told is written with the count, Tripped by the call that trips the
+	// breaker.
+	Told, Tripped []outbox.Entry
+}
+
 // Sprays keeps the count of wrong codes of an organization.
 type Sprays interface {
 	// CountFailure counts one wrong code of a user, in one transaction, and
 	// trips the breaker by one conditional statement: of many parallel calls
 	// one reports Tripped.
-	CountFailure(ctx context.Context, s Subject, limit SprayLimit, now time.Time) (Spray, error)
+	CountFailure(ctx context.Context, f Failure) (Spray, error)
 	// PausedUntil is until when the breaker is open: a time that has passed
 	// when it is not.
 	PausedUntil(ctx context.Context, t tenant.ID) (time.Time, error)
@@ -63,10 +77,27 @@ func (g *Guard) Sprayed(ctx context.Context, t tenant.ID) error {
 
 // failed counts a wrong code against the organization. Its guess has been
 // counted against the user before, whatever becomes of this.
-func (g *Guard) failed(ctx context.Context, s Subject, now time.Time) error {
-	spray, err := g.Store.CountFailure(ctx, s, sprayLimit, now)
+func (g *Guard) failed(ctx context.Context, t Try, now time.Time) error {
+	f := Failure{Subject: t.Subject, Limit: sprayLimit, At: now, Told: g.refused(t, ephemeral.Wrong)}
+	if g.Outbox != nil {
+		f.Tripped = []outbox.Entry{g.Outbox.Event(activity.Record{
+			Tenant: t.Tenant, Action: event.TypeSprayed, Result: activity.Failure, By: activity.By{Actor: activity.System, TraceID: t.By.TraceID},
+		})}
+	}
+	spray, err := g.Store.CountFailure(ctx, f)
 	if err == nil && spray.Tripped && g.Alarm != nil {
-		g.Alarm(ctx, s.Tenant, spray)
+		g.Alarm(ctx, t.Tenant, spray)
 	}
 	return err
+}
+
+// refused is the record of a guess that was not taken.
+func (g *Guard) refused(t Try, why ephemeral.Outcome) []outbox.Entry {
+	if g.Outbox == nil {
+		return nil
+	}
+	return []outbox.Entry{g.Outbox.Event(activity.Record{
+		Tenant: t.Tenant, UserID: t.UserID, Action: activity.CodeRefused, Result: activity.Failure, By: t.By,
+		Data: map[string]string{"purpose": t.Purpose, "reason": string(why)},
+	})}
 }

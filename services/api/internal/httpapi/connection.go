@@ -13,6 +13,10 @@ type connectionIn struct {
 	Countries  *[]string `in:"countries" doc:"Where text messages may go in the default environment: ISO 3166 codes of two letters, such as DE. The list replaces the one before; none means nowhere."`
 	SMSPerHour *int      `in:"sms_per_hour" doc:"Most text messages an hour, 1 to 1000000."`
 	SMSPerDay  *int      `in:"sms_per_day" doc:"Most text messages a day, 1 to 10000000."`
+	Issuer     *string   `in:"issuer" doc:"What authenticator apps show above the code. An empty text: the organization's name."`
+	Algorithm  *string   `in:"algorithm" doc:"Of apps enrolled from now on: SHA1, SHA256 or SHA512. Many apps know SHA1 alone and show wrong codes for the others."`
+	Digits     *int      `in:"digits" doc:"Of apps enrolled from now on: 6 or 8."`
+	Period     *int      `in:"period" doc:"Of apps enrolled from now on, in seconds: 30 or 60."`
 }
 
 type connectionOut struct {
@@ -25,6 +29,10 @@ type connectionOut struct {
 	Countries   []string `json:"countries"`
 	SMSPerHour  int      `json:"sms_per_hour"`
 	SMSPerDay   int      `json:"sms_per_day"`
+	Issuer      *string  `json:"issuer"`
+	Algorithm   string   `json:"algorithm"`
+	Digits      int      `json:"digits"`
+	Period      int      `json:"period"`
 	InsertedAt  string   `json:"inserted_at"`
 	UpdatedAt   string   `json:"updated_at"`
 }
@@ -34,6 +42,7 @@ func connectionShape(c pipeline.Call, connection tenant.Connection) connectionOu
 		Type: "TotpConnection", Domain: c.Org.Domain, Environment: c.Tenant.Env, ID: connection.ID, Active: connection.Active,
 		Delivery: connection.Delivery, Countries: orEmpty(connection.Countries),
 		SMSPerHour: connection.SMSPerHour, SMSPerDay: connection.SMSPerDay,
+		Issuer: orNull(connection.Issuer), Algorithm: connection.App.Algorithm, Digits: connection.App.Digits, Period: connection.App.Period,
 		InsertedAt: stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
 	}
 }

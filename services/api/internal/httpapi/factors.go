@@ -7,52 +7,23 @@ import (
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
-	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/login"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/pipeline"
 )
-
-type enrolIn struct {
-	Method   string `in:"method" required:"true" doc:"The kind of factor: sms."`
-	Phone    string `in:"phone_number" doc:"Number in E.164, such as +4915112345678; the user's own when it is left out."`
-	Force    bool   `in:"force_enroll" doc:"Replaces a factor that the user has. The old one is good until the new one is confirmed."`
-	ClientIP string `in:"client_ip" doc:"Address of the person who asks, as your server sees it. With it one address can ask for codes to few different numbers only."`
-}
 
 type challengeIn struct {
 	ClientIP string `in:"client_ip" doc:"Address of the person who asks, as your server sees it."`
 }
 
-type codeIn struct {
-	Code secret.Text `in:"code" required:"true" doc:"Six digits, as text: a number loses its leading zeros."`
-}
-
 type validateIn struct {
-	Code      secret.Text `in:"code" required:"true" doc:"Six digits, as text: a number loses its leading zeros."`
+	Code      secret.Text `in:"code" required:"true" doc:"Of an authenticator app, of a text message, or a recovery code, as text: a number loses its leading zeros."`
 	RequestID string      `in:"request_id" doc:"The password or magic link challenge that said mfa_required: a right code ends its login, and the answer holds what it would have held."`
-}
-
-// enrollmentOut is the contract's superset. What belongs to authenticator
-// apps is null for a phone.
-type enrollmentOut struct {
-	Type          string  `json:"__type__"`
-	Domain        string  `json:"__domain__"`
-	Environment   string  `json:"__environment__"`
-	UserID        string  `json:"user_id"`
-	RequestID     string  `json:"request_id"`
-	Method        string  `json:"method"`
-	Success       bool    `json:"success"`
-	Error         *string `json:"error"`
-	EnrolledAt    *string `json:"enrolled_at"`
-	ExpiresAt     *string `json:"expires_at"`
-	OTPURI        *string `json:"otp_uri"`
-	QRCode        *string `json:"qr_code"`
-	Code          *string `json:"code"`
-	RecoveryCodes *string `json:"recovery_codes"`
 }
 
 type challengeOut struct {
@@ -65,53 +36,28 @@ type challengeOut struct {
 	ExpiresAt        *string `json:"expires_at"`
 	SentAt           *string `json:"sent_at"`
 	Code             *string `json:"code"`
+	Method           *string `json:"method"` // what was proven
 	RecoveryCodeUsed bool    `json:"recovery_code_used"`
-	Success          bool    `json:"success"`
-	Error            *string `json:"error"`
-	// What a login came to that waited for the code.
+	// ReenrolmentRequired says that nothing but an enrolment is open to the
+	// user until a new factor is confirmed.
+	ReenrolmentRequired bool    `json:"reenrolment_required"`
+	Success             bool    `json:"success"`
+	Error               *string `json:"error"`
+	// What a login came to that waited for a factor.
 	AuthorizationCode *string           `json:"authorization_code"`
 	Renew             *passwordRenewOut `json:"renew_password"`
 }
 
 // Why a code was not taken, beside success: false. A wrong code may be typed
-// again; with no live code a new one must be asked for.
+// again; of an app that shows a used one the next must be waited for; with no
+// live code a new one must be asked for.
 const (
 	wrongCode  = "wrong_code"
+	usedCode   = "already_used"
 	noLiveCode = "no_live_code"
 	// The code was right and is used, but no login of this request waits.
 	noSuchLogin = "no_waiting_login"
 )
-
-func (a *API) enrol(ctx context.Context, c pipeline.Call, in enrolIn) (enrollmentOut, error) {
-	if in.Method != "sms" {
-		return enrollmentOut{}, factor.ErrMethod
-	}
-	whose, err := a.asking(ctx, c, in.ClientIP)
-	if err != nil {
-		return enrollmentOut{}, err
-	}
-	issued, err := a.Factors.Enrol(ctx, whose, in.Phone, in.Force)
-	if err != nil {
-		return enrollmentOut{}, err
-	}
-	out := enrollmentShape(c, whose, issued.RequestID)
-	out.ExpiresAt, out.Code = microOrNull(issued.ExpiresAt), codeFor(issued)
-	return out, nil
-}
-
-func (a *API) confirmEnrolment(ctx context.Context, c pipeline.Call, in codeIn) (enrollmentOut, error) {
-	whose, code, err := a.answer(ctx, c, in)
-	if err != nil {
-		return enrollmentOut{}, err
-	}
-	confirmed, err := a.Factors.ConfirmEnrolment(ctx, whose, code)
-	if err != nil {
-		return enrollmentOut{}, err
-	}
-	out := enrollmentShape(c, whose, orNew(confirmed.RequestID, "totp-enrollment"))
-	out.Success, out.EnrolledAt, out.Error = confirmed.OK(), microOrNull(confirmed.EnrolledAt), reason(confirmed.Result)
-	return out, nil
-}
 
 func (a *API) challenge(ctx context.Context, c pipeline.Call, in challengeIn) (challengeOut, error) {
 	whose, err := a.asking(ctx, c, in.ClientIP)
@@ -128,7 +74,7 @@ func (a *API) challenge(ctx context.Context, c pipeline.Call, in challengeIn) (c
 }
 
 func (a *API) validate(ctx context.Context, c pipeline.Call, in validateIn) (challengeOut, error) {
-	whose, code, err := a.answer(ctx, c, codeIn{in.Code})
+	whose, code, err := a.answer(ctx, c, in.Code)
 	if err != nil {
 		return challengeOut{}, err
 	}
@@ -145,6 +91,13 @@ func (a *API) validate(ctx context.Context, c pipeline.Call, in validateIn) (cha
 		return out, nil
 	case checked.Wrong():
 		return out, a.failedLogin(ctx, c, whose, in.RequestID)
+	case checked.ByRecovery():
+		// The code is used, and the answer must say so whatever becomes of the
+		// login: at worst its user logs in again with the new factor.
+		if err := a.Logins.Recovered(ctx, in.RequestID, whose.Tenant, whose.User.ID, c.Key.ID); err != nil {
+			out.Error = orNull(noSuchLogin)
+		}
+		return out, nil
 	case !checked.OK():
 		return out, nil
 	}
@@ -172,12 +125,12 @@ func (a *API) failedLogin(ctx context.Context, c pipeline.Call, w factor.Whose, 
 	if err != nil || !news {
 		return err
 	}
-	return a.Notices.Tell(ctx, notice.About{Org: c.Org, User: w.User, TraceID: c.TraceID}, event.TemplateNoticeSecondFactorFailing, event.TypeMFAFailed)
+	return a.Notices.Tell(ctx, notice.About{Org: c.Org, User: w.User, By: w.By}, event.TemplateNoticeSecondFactorFailing, event.TypeMFAFailed)
 }
 
 // continueLogin ends the login that waited for the second factor.
 func (a *API) continueLogin(ctx context.Context, c pipeline.Call, w factor.Whose, requestID string, out *challengeOut) error {
-	done, waited, err := a.Logins.Continue(ctx, requestID, w.Tenant, w.User.ID, c.Key.ID, grant.SMS)
+	done, waited, err := a.Logins.Continue(ctx, requestID, w.Tenant, w.User.ID, c.Key.ID, proofOf(*out.Method))
 	if err != nil {
 		return err
 	}
@@ -185,35 +138,58 @@ func (a *API) continueLogin(ctx context.Context, c pipeline.Call, w factor.Whose
 		out.Error = orNull(noSuchLogin)
 		return nil
 	}
-	out.RequestID, out.AuthorizationCode = requestID, orNull(done.Code.Reveal())
-	if done.MustChange {
-		renew, err := a.Passwords.Renew(ctx, w.User, done.Login)
-		if err != nil {
-			return err
-		}
-		out.Renew = renewShape(renew)
-	}
-	return nil
+	out.RequestID = requestID
+	out.AuthorizationCode, out.Renew, err = a.ended(ctx, w, done)
+	return err
 }
 
-func (a *API) checkedShape(c pipeline.Call, whose factor.Whose, checked challenge.Result, code factor.Code) challengeOut {
+// ended is what a login came to: a code, or a new password that has to be set.
+func (a *API) ended(ctx context.Context, w factor.Whose, done login.Completed) (code *string, renew *passwordRenewOut, err error) {
+	if !done.MustChange {
+		return orNull(done.Code.Reveal()), nil, nil
+	}
+	value, err := a.Passwords.Renew(ctx, w.User, done.Login)
+	if err != nil {
+		return nil, nil, err
+	}
+	return nil, renewShape(value), nil
+}
+
+// proofOf is what a factor's code proves, in the words of tokens.
+func proofOf(method string) string {
+	if method == factor.SMS {
+		return grant.SMS
+	}
+	return grant.App
+}
+
+func (a *API) checkedShape(c pipeline.Call, whose factor.Whose, checked factor.Checked, code factor.Code) challengeOut {
 	out := challengeShape(c, whose, orNew(checked.RequestID, "totp-challenge"))
 	out.Success, out.Error, out.ChallengedAt = checked.OK(), reason(checked), micro(checked.IssuedAt)
 	if checked.IssuedAt.IsZero() {
 		out.ChallengedAt = micro(a.Factors.Now())
 	}
+	if checked.OK() {
+		out.Method = orNull(checked.Method)
+	}
 	if checked.ByCaller {
 		out.Code = orNull(code.Echo().Reveal())
 	}
+	out.RecoveryCodeUsed, out.ReenrolmentRequired = checked.ByRecovery(), checked.ByRecovery()
 	out.SentAt = microOrNull(checked.SentAt)
 	return out
 }
 
-// whose finds the user of the path, with the connection's caller.
+// by is who calls, for the record.
+func by(c pipeline.Call) activity.By {
+	return activity.By{Actor: activity.Key(c.Key.ID), TraceID: c.TraceID}
+}
+
+// whose finds the user of the path, with what the caller may do.
 func (a *API) whose(ctx context.Context, c pipeline.Call) (factor.Whose, error) {
 	standing, err := a.Factors.Find(ctx, c.Tenant, c.Path("user"))
 	return factor.Whose{
-		Tenant: c.Tenant, Org: c.Org, Standing: standing, MaySeeCodes: c.Key.Has(apikey.CodesRead), TraceID: c.TraceID,
+		Tenant: c.Tenant, Org: c.Org, Standing: standing, By: by(c), MaySeeCodes: c.Key.Has(apikey.CodesRead), MayReset: c.Key.Has(apikey.FactorsReset),
 	}, err
 }
 
@@ -241,22 +217,16 @@ func readClientIP(text string) (netip.Addr, error) {
 	return addr.Unmap(), nil
 }
 
-func (a *API) answer(ctx context.Context, c pipeline.Call, in codeIn) (factor.Whose, factor.Code, error) {
-	if in.Code.IsZero() {
+func (a *API) answer(ctx context.Context, c pipeline.Call, typed secret.Text) (factor.Whose, factor.Code, error) {
+	if typed.IsZero() {
 		return factor.Whose{}, factor.Code{}, fault.New(fault.Invalid, "missing_parameter", "code must be provided")
 	}
 	whose, err := a.whose(ctx, c)
 	if err != nil {
 		return factor.Whose{}, factor.Code{}, err
 	}
-	code, err := a.Factors.ReadCode(ctx, c.Source, in.Code)
+	code, err := a.Factors.ReadCode(ctx, c.Source, typed)
 	return whose, code, err
-}
-
-func enrollmentShape(c pipeline.Call, w factor.Whose, requestID string) enrollmentOut {
-	return enrollmentOut{
-		Type: "TotpEnrollment", Domain: c.Org.Domain, Environment: c.Tenant.Env, UserID: w.User.ID, RequestID: requestID, Method: "sms",
-	}
 }
 
 func challengeShape(c pipeline.Call, w factor.Whose, requestID string) challengeOut {
@@ -265,19 +235,14 @@ func challengeShape(c pipeline.Call, w factor.Whose, requestID string) challenge
 	}
 }
 
-func codeFor(issued factor.Issued) *string {
-	if !issued.ByCaller {
-		return nil
-	}
-	return orNull(issued.Code.Reveal())
-}
-
-func reason(r challenge.Result) *string {
+func reason(checked factor.Checked) *string {
 	switch {
-	case r.OK():
+	case checked.OK():
 		return nil
-	case r.Wrong():
+	case checked.Wrong():
 		return orNull(wrongCode)
+	case checked.Used():
+		return orNull(usedCode)
 	default:
 		return orNull(noLiveCode)
 	}

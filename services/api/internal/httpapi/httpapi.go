@@ -11,6 +11,7 @@ package httpapi
 import (
 	"net/http"
 
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/factor"
@@ -33,6 +34,7 @@ type API struct {
 	Deliveries  *delivery.Service
 	Logins      *login.Service
 	Notices     *notice.Service
+	Activity    activity.Store
 
 	Passwords           *password.Service
 	PasswordConnections *password.Connections
@@ -62,10 +64,17 @@ func (a *API) Routes() []pipeline.Route {
 		org("GET", "/org/{org}/totp-connection", apikey.ConnectionsRead, "Read the policy of second factors", pipeline.Handle(a.readConnection)),
 		org("PUT", "/org/{org}/totp-connection", apikey.ConnectionsWrite, "Change the policy of second factors", pipeline.Handle(a.updateConnection)),
 
-		org("POST", "/org/{org}/totp-enrollment/{user}", apikey.FactorsEnroll, "Start an enrolment", pipeline.Handle(a.enrol), created, sendsCode, conflicts),
-		org("PUT", "/org/{org}/totp-enrollment/validation/{user}", apikey.FactorsEnroll, "Confirm an enrolment with its first code", pipeline.Handle(a.confirmEnrolment), checksCode),
+		org("POST", "/org/{org}/totp-enrollment/{user}", apikey.FactorsEnroll, "Start an enrolment of an authenticator app or a phone", pipeline.Handle(a.enrol), created, sendsCode, conflicts),
+		org("PUT", "/org/{org}/totp-enrollment/validation/{user}", apikey.FactorsEnroll, "Confirm an enrolment with its first code", pipeline.Handle(a.confirmEnrolment), makesCodes),
 		org("POST", "/org/{org}/totp-challenge/{user}", apikey.Challenges, "Send a code", pipeline.Handle(a.challenge), created, sendsCode),
-		org("POST", "/org/{org}/totp-challenge/validation/{user}", apikey.Challenges, "Check a code, once", pipeline.Handle(a.validate), checksCode),
+		org("POST", "/org/{org}/totp-challenge/validation/{user}", apikey.Challenges, "Check a code of an app, of a text message or for recovery, once", pipeline.Handle(a.validate), checksCode),
+
+		org("GET", "/org/{org}/users/{user}/factors", apikey.FactorsRead, "List the second factors of a user", pipeline.Handle(a.listFactors), own),
+		org("DELETE", "/org/{org}/users/{user}/factors", apikey.FactorsReset, "Take all second factors and recovery codes of a user away", pipeline.Handle(a.resetFactors), own),
+		org("PUT", "/org/{org}/users/{user}/factors/{factor}", apikey.FactorsEnroll, "Rename a second factor", pipeline.Handle(a.renameFactor), own),
+		org("POST", "/org/{org}/users/{user}/factors/{factor}/disable", apikey.FactorsReset, "Stop a second factor for good", pipeline.Handle(a.disableFactor), own),
+		org("DELETE", "/org/{org}/users/{user}/factors/{factor}", apikey.FactorsReset, "Remove a second factor", pipeline.Handle(a.removeFactor), own),
+		org("GET", "/org/{org}/users/{user}/recovery-codes", apikey.FactorsRead, "See how many recovery codes a user has left", pipeline.Handle(a.readRecovery), own),
 
 		org("POST", "/org/{org}/password-connection", apikey.ConnectionsWrite, "Create the policy of passwords", pipeline.Handle(a.createPasswordConnection), created, conflicts),
 		org("GET", "/org/{org}/password-connection", apikey.ConnectionsRead, "Read the policy of passwords", pipeline.Handle(a.readPasswordConnection)),
@@ -79,6 +88,7 @@ func (a *API) Routes() []pipeline.Route {
 		named("/magic-link-challenge", apikey.Challenges, "Send a link to log in with", pipeline.Handle(a.linkChallenge), created, sendsMail),
 
 		org("GET", "/org/{org}/inbox", apikey.InboxRead, "Read the messages of the sandbox", pipeline.Handle(a.inbox), own),
+		org("GET", "/org/{org}/activity", apikey.ActivityRead, "Read what happened", pipeline.Handle(a.activity), own),
 		org("GET", "/org/{org}/deliveries", apikey.DeliveriesRead, "See what became of each message", pipeline.Handle(a.deliveries), own),
 	}
 	return routes
@@ -99,6 +109,10 @@ func own(r *pipeline.Route) { r.Strict = true }
 func remembered(r *pipeline.Route) { r.Reach = pipeline.Remembered }
 func sendsCode(r *pipeline.Route)  { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinSend }
 func checksCode(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinCheck }
+
+// makesCodes marks the call that hashes new recovery codes: they may wait for
+// their turns.
+func makesCodes(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinHash }
 
 func sendsMail(r *pipeline.Route) { sendsCode(r) }
 

@@ -206,7 +206,7 @@ func renewShape(code secret.Text) *passwordRenewOut {
 }
 
 func asCaller(c pipeline.Call) link.Caller {
-	return link.Caller{Key: c.Key, Tenant: c.Tenant, Org: c.Org, TraceID: c.TraceID}
+	return link.Caller{Key: c.Key, Tenant: c.Tenant, Org: c.Org, By: by(c)}
 }
 
 var (

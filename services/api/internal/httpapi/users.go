@@ -101,7 +101,7 @@ func (a *API) readUser(ctx context.Context, c pipeline.Call, _ pipeline.Nothing)
 }
 
 func (a *API) updateUser(ctx context.Context, c pipeline.Call, in userIn) (userOut, error) {
-	u, err := a.Users.Update(ctx, c.Tenant, c.Path("user"), a.Notices.Moved(c.Org, c.TraceID), in.change())
+	u, err := a.Users.Update(ctx, c.Tenant, c.Path("user"), a.Notices.Moved(c.Org, by(c)), in.change())
 	if err == nil {
 		a.Notices.Relay.Wake()
 	}

@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -78,10 +79,10 @@ type Asked struct {
 
 // Caller is the API key that asks, and the organization it asks for.
 type Caller struct {
-	Key     apikey.Key
-	Tenant  tenant.ID
-	Org     tenant.Organization
-	TraceID string
+	Key    apikey.Key
+	Tenant tenant.ID
+	Org    tenant.Organization
+	By     activity.By
 }
 
 // Challenge sends a link to log in with. Nobody learns from its answer
@@ -108,7 +109,7 @@ func (s *Challenges) Challenge(ctx context.Context, c Caller, email, redirectURI
 	}
 	n := New{
 		Kind: event.KindMagicLink, RequestKind: "magic-link-challenge", Tenant: t, Org: org, Email: address, MayCreate: connection.MayCreate,
-		Purpose: Login, Template: event.TemplateMagicLink, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: c.TraceID,
+		Purpose: Login, Template: event.TemplateMagicLink, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: c.By.TraceID,
 	}
 	switch u, err := s.Users.Find(ctx, t, address.Written); {
 	case err == nil && u.Active:

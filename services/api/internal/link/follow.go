@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/login"
@@ -62,7 +63,9 @@ func (s *Service) code(ctx context.Context, l Link) (secret.Text, error) {
 func (s *Service) login(ctx context.Context, l Link) (secret.Text, error) {
 	now := s.Now().Truncate(time.Millisecond)
 	fresh := user.User{ID: id.UUID(), Tenant: l.Tenant, Email: l.Email, Active: true, CreatedAt: now, UpdatedAt: now}
-	created := []outbox.Entry{s.Outbox.Event(l.Tenant, fresh.ID, event.TypeUserCreated, map[string]string{"by": "magic_link"})}
+	created := []outbox.Entry{s.Outbox.Event(activity.Record{
+		Tenant: l.Tenant, UserID: fresh.ID, Action: event.TypeUserCreated, By: activity.By{Actor: activity.User}, Data: map[string]string{"by": "magic_link"},
+	})}
 	u, err := s.Store.UseForLogin(ctx, l.Digest, fresh, created, now)
 	if err != nil {
 		return secret.Text{}, err

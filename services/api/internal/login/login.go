@@ -87,9 +87,11 @@ type Completed struct {
 // scope of a login over the headless API.
 var scope = []string{"openid", "email", "profile"}
 
-// isSecond reports whether a proof is one of a second factor.
+// isSecond reports whether a proof is one of a second factor. A recovery code
+// is none: it stands in for one that has to be enrolled anew before the login
+// ends.
 func isSecond(proof string) bool {
-	return proof == grant.SMS || proof == grant.App || proof == grant.Recovery
+	return proof == grant.SMS || proof == grant.App
 }
 
 // Complete ends a login, or lets it wait for the second factor.
@@ -130,6 +132,34 @@ func (s *Service) Continue(ctx context.Context, requestID string, t tenant.ID, u
 	l.AMR = slices.Concat(l.AMR, proofs)
 	done, err := s.end(ctx, l)
 	return done, err == nil, err
+}
+
+// Recovered notes that a recovery code was used for the login of a request. The
+// login goes on waiting, for a new factor (see Reenrolled). Where none waits it
+// does nothing.
+func (s *Service) Recovered(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) error {
+	l, stored, err := s.waiting(ctx, requestID, t, userID, clientID)
+	if err != nil || stored == nil {
+		return err
+	}
+	l.AMR = append(l.AMR, grant.Recovery)
+	next, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("encode login: %w", err)
+	}
+	_, err = s.Waiting.Swap(ctx, key(t, userID, requestID), stored, next, waits+time.Minute)
+	return err
+}
+
+// Reenrolled ends the login of a request whose user has used a recovery code
+// for it and has now confirmed a new factor. A login without that code goes on
+// waiting, and false is reported: an enrolment alone proves nothing to it.
+func (s *Service) Reenrolled(ctx context.Context, requestID string, t tenant.ID, userID, clientID, proof string) (Completed, bool, error) {
+	l, stored, err := s.waiting(ctx, requestID, t, userID, clientID)
+	if err != nil || stored == nil || !slices.Contains(l.AMR, grant.Recovery) {
+		return Completed{}, false, err
+	}
+	return s.Continue(ctx, requestID, t, userID, clientID, proof)
 }
 
 // failures is how many wrong codes after a right first factor are news.

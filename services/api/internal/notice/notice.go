@@ -15,6 +15,7 @@ import (
 
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
@@ -26,9 +27,9 @@ const life = 24 * time.Hour
 
 // About is whom a notice is for, and with whose name.
 type About struct {
-	Org     tenant.Organization
-	User    user.User
-	TraceID string
+	Org  tenant.Organization
+	User user.User
+	By   activity.By
 }
 
 // Store writes entries that belong to no other change.
@@ -55,7 +56,7 @@ func (s *Service) Entry(a About, template, detail string) (outbox.Entry, error) 
 // To is Entry for another address than the user's own: the one before.
 func (s *Service) To(a About, address user.Address, template, detail string) (outbox.Entry, error) {
 	return s.Outbox.Mail(outbox.Mail{
-		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.TraceID, To: address.Mailbox(), Life: life,
+		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.By.TraceID, To: address.Mailbox(), Life: life,
 		Content: event.Mail{Template: template, Brand: a.Org.Name, Color: a.Org.Color, LogoURL: a.Org.LogoURL, Locale: Locale(a.Org, &a.User), Detail: detail},
 	})
 }
@@ -64,14 +65,14 @@ func (s *Service) To(a About, address user.Address, template, detail string) (ou
 var errOften = fault.New(fault.Limited, "notice_limit", "the user was told about this within the hour")
 
 // Moved tells of another address of a user, under the old one and the new.
-func (s *Service) Moved(org tenant.Organization, traceID string) user.Told {
+func (s *Service) Moved(org tenant.Organization, by activity.By) user.Told {
 	return func(before, after user.User) ([]outbox.Entry, error) {
 		if before.Email.Canonical == after.Email.Canonical {
 			return nil, nil
 		}
-		entries := []outbox.Entry{s.Outbox.Event(after.Tenant, after.ID, event.TypeEmailChanged, nil)}
+		entries := []outbox.Entry{s.Outbox.Event(activity.Record{Tenant: after.Tenant, UserID: after.ID, Action: event.TypeEmailChanged, By: by})}
 		for _, address := range []user.Address{before.Email, after.Email} {
-			mail, err := s.To(About{Org: org, User: after, TraceID: traceID}, address, event.TemplateNoticeEmailChanged, "")
+			mail, err := s.To(About{Org: org, User: after, By: by}, address, event.TemplateNoticeEmailChanged, "")
 			if err != nil {
 				return nil, err
 			}
@@ -82,7 +83,7 @@ func (s *Service) Moved(org tenant.Organization, traceID string) user.Told {
 }
 
 // Tell sends a notice that goes with no change, at most once an hour and user,
-// with the public event of the same news.
+// with the public event of the same news: something that failed.
 func (s *Service) Tell(ctx context.Context, a About, template, typ string) error {
 	mail, err := s.Entry(a, template, "")
 	if err != nil {
@@ -92,7 +93,8 @@ func (s *Service) Tell(ctx context.Context, a About, template, typ string) error
 	hourly := challenge.Budget{
 		Key: fmt.Sprintf("notice|%s|%s|%s|%s", t.Org, t.Env, a.User.ID, template), Span: time.Hour, Most: 1, Fault: errOften,
 	}
-	err = s.Store.EnqueueWithin(ctx, hourly, s.Now(), mail, s.Outbox.Event(t, a.User.ID, typ, nil))
+	happened := s.Outbox.Event(activity.Record{Tenant: t, UserID: a.User.ID, Action: typ, Result: activity.Failure, By: a.By})
+	err = s.Store.EnqueueWithin(ctx, hourly, s.Now(), mail, happened)
 	if errors.Is(err, errOften) {
 		return nil
 	}

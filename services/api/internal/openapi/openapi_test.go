@@ -54,7 +54,7 @@ type Error struct {
 type (
 	nameless struct{ ID string }
 	mapped   struct {
-		All map[string]string `json:"all"`
+		All map[int]string `json:"all"`
 	}
 	leaking struct {
 		Code secret.Text `json:"code"`
@@ -272,7 +272,7 @@ func TestWhatCannotBeDescribedIsRefused(t *testing.T) {
 		"a parameter without words":       {post("/things/{thing}", answer[pipeline.Nothing, partOut]()), "{thing}"},
 		"a status without words":          {odd, "status 418"},
 		"a field without a name":          {post("/things", answer[pipeline.Nothing, nameless]()), "has no json tag"},
-		"a map":                           {post("/things", answer[pipeline.Nothing, mapped]()), "map[string]string"},
+		"a map":                           {post("/things", answer[pipeline.Nothing, mapped]()), "map[int]string"},
 		"a secret in an answer":           {post("/things", answer[pipeline.Nothing, leaking]()), "secret.Text"},
 		"one of several names required":   {post("/things", answer[manyRequired, partOut]()), "cannot be required"},
 		"a parameter that is there twice": {post("/things", answer[twice, partOut]()), "declared twice"},

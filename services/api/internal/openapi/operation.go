@@ -22,6 +22,7 @@ var bodyTypes = []string{jsonType, "application/x-www-form-urlencoded", "multipa
 var pathParameters = map[string]string{
 	"org":      "Domain of the organization.",
 	"user":     "Id or e-mail address of the user.",
+	"factor":   "Id of the second factor.",
 	"key":      "`client_id` of the API key.",
 	"delivery": "Id of the delivery.",
 	"domain":   "E-mail domain that the organization claims.",

@@ -81,6 +81,12 @@ func (b *builder) output(t reflect.Type) (schema, error) {
 	case reflect.Slice:
 		items, err := b.output(t.Elem())
 		return schema{Type: "array", Items: &items}, err
+	case reflect.Map:
+		if t.Key().Kind() != reflect.String {
+			break
+		}
+		values, err := b.output(t.Elem())
+		return schema{Type: "object", Additional: &values}, err
 	case reflect.Pointer:
 		inner, err := b.output(t.Elem())
 		return orNull(inner), err

@@ -11,14 +11,15 @@
 package outbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/tenant"
@@ -43,7 +44,11 @@ type Entry struct {
 	Kind   Kind
 	// Delivery is the record of a message; it is written with the entry.
 	Delivery delivery.Delivery
+	// Record is what an event tells of. It is written to the activity, and the
+	// event says where it stands there.
+	Record activity.Record
 	// Payload is what goes on the bus, as JSON: a message still without its n.
+	// That of an event is made when its record has its place.
 	Payload   []byte
 	ExpiresAt time.Time // of a message; an event has no end
 	CreatedAt time.Time
@@ -158,15 +163,21 @@ func (c *Composer) seal(m Mail, deliveryID string, now time.Time) ([]byte, error
 	return sealed, nil
 }
 
-// Event makes a public event that happened now. Its type is one of
-// event.PublicTypes; data must not hold secrets, addresses or numbers.
-func (c *Composer) Event(t tenant.ID, userID, typ string, data map[string]string) Entry {
-	now := c.Now().Truncate(time.Millisecond)
-	e := Entry{ID: id.Request("event"), Tenant: t, Kind: Event, CreatedAt: now}
-	e.Payload, _ = json.Marshal(event.Public{ // texts always encode
-		ID: e.ID, Type: typ, Env: t.Env, OrgID: t.Org, UserID: userID, At: now.UnixMilli(), Data: data,
-	})
-	return e
+// Event records what has happened now and, unless the record is a quiet one,
+// publishes it. Id, time and, where nothing is said, success are filled in.
+func (c *Composer) Event(r activity.Record) Entry {
+	r.ID, r.At, r.Result = id.Request("event"), c.Now().Truncate(time.Millisecond), cmp.Or(r.Result, activity.Success)
+	return Entry{ID: r.ID, Tenant: r.Tenant, Kind: Event, Record: r, CreatedAt: r.At}
+}
+
+// At returns an event's entry with its payload, now that its record has its
+// place.
+func (e Entry) At(place activity.Place) (Entry, error) {
+	var err error
+	if e.Payload, err = json.Marshal(e.Record.Public(place)); err != nil {
+		return e, fmt.Errorf("encode event: %w", err)
+	}
+	return e, nil
 }
 
 // Check finds what no publication could ever succeed with. The store calls it
@@ -181,16 +192,13 @@ func (e Entry) Check() error {
 		}
 		return err
 	case Event:
-		p, err := Row{Payload: e.Payload}.Public()
-		switch {
-		case err != nil:
-			return err
-		case e.ID != p.ID || e.Tenant.Org != p.OrgID || e.Tenant.Env != p.Env:
+		if e.ID != e.Record.ID || e.Tenant != e.Record.Tenant {
 			return errors.New("its parts do not belong together")
-		case !slices.Contains(event.PublicTypes(), p.Type):
-			return fmt.Errorf("event %s is not part of the contract", p.Type)
 		}
-		return nil
+		if err := e.Record.Check(); err != nil {
+			return err
+		}
+		return e.Record.Public(activity.Place{}).Validate()
 	}
 	return errors.New("an entry is a message or an event")
 }

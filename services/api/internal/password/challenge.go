@@ -73,7 +73,7 @@ func (s *Service) Challenge(ctx context.Context, c link.Caller, email string, pl
 // tellShut tells a user whose password was just shut. Guessing goes on to be
 // refused whether that succeeds or not.
 func (s *Service) tellShut(ctx context.Context, c link.Caller, u user.User) {
-	err := s.Notices.Tell(ctx, notice.About{Org: c.Org, User: u, TraceID: c.TraceID}, event.TemplateNoticePasswordDisabled, event.TypePasswordShut)
+	err := s.Notices.Tell(ctx, notice.About{Org: c.Org, User: u, By: c.By}, event.TemplateNoticePasswordDisabled, event.TypePasswordShut)
 	if err != nil {
 		s.Log.WarnContext(ctx, "user not told of a password that was shut", "user_id", u.ID, "error", err)
 	}

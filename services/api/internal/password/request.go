@@ -127,7 +127,7 @@ func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI
 	n := link.New{
 		Kind: event.KindPassword, RequestKind: "password-request", Tenant: c.Tenant, Org: c.Org, User: u, Email: address, MayCreate: mayCreate,
 		Purpose: link.Create, Template: event.TemplatePasswordCreate, RedirectURI: redirectURI, ClientID: c.Key.ID, ByCaller: byCaller,
-		Life: link.PasswordLife, TraceID: c.TraceID,
+		Life: link.PasswordLife, TraceID: c.By.TraceID,
 	}
 	asked := Asked{UserID: s.nobody(c.Tenant, address)}
 	if u != nil {

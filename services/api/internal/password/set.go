@@ -8,6 +8,7 @@ import (
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/guard"
@@ -146,14 +147,16 @@ func (s *Service) told(c link.Caller, purpose link.Purpose) Compose {
 	return func(u user.User, created bool) ([]outbox.Entry, error) {
 		var entries []outbox.Entry
 		if created {
-			entries = append(entries, s.Outbox.Event(u.Tenant, u.ID, event.TypeUserCreated, map[string]string{"by": "password_request"}))
+			entries = append(entries, s.Outbox.Event(activity.Record{
+				Tenant: u.Tenant, UserID: u.ID, Action: event.TypeUserCreated, By: c.By, Data: map[string]string{"by": "password_request"},
+			}))
 		}
 		typ := event.TypePasswordChanged
 		if purpose == link.Create {
 			typ = event.TypePasswordCreated
 		}
-		entries = append(entries, s.Outbox.Event(u.Tenant, u.ID, typ, nil))
-		mail, err := s.Notices.Entry(notice.About{Org: c.Org, User: u, TraceID: c.TraceID}, event.TemplateNoticePasswordChanged, "")
+		entries = append(entries, s.Outbox.Event(activity.Record{Tenant: u.Tenant, UserID: u.ID, Action: typ, By: c.By}))
+		mail, err := s.Notices.Entry(notice.About{Org: c.Org, User: u, By: c.By}, event.TemplateNoticePasswordChanged, "")
 		return append(entries, mail), err
 	}
 }

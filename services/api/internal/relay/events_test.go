@@ -15,6 +15,7 @@ import (
 
 	"countersign.dev/pkg/bus"
 	"countersign.dev/pkg/event"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/relay"
 )
@@ -53,7 +54,10 @@ func TestAnEventIsPublishedAsTheContractShows(t *testing.T) {
 		s.must(err)
 		var public event.Public
 		s.must(json.Unmarshal(golden, &public))
-		e := s.composer.Event(s.tenant, public.UserID, public.Type, public.Data)
+		e := s.composer.Event(activity.Record{
+			Tenant: s.tenant, UserID: public.UserID, Action: public.Type, Result: public.Result, Data: public.Data,
+			By: activity.By{Actor: public.Actor, TraceID: public.TraceID},
+		})
 		out := s.outgoing(s.bus())
 		s.run(out.Run)
 		s.must(s.Enqueue(t.Context(), e))
@@ -66,8 +70,14 @@ func TestAnEventIsPublishedAsTheContractShows(t *testing.T) {
 		if at := time.UnixMilli(got.At); got.ID != e.ID || at.After(s.now()) || at.Before(s.now().Add(-limit)) {
 			t.Errorf("published %+v", got)
 		}
+		// Where it says that its record stands, there it stands.
+		records, err := s.Chain(t.Context(), s.tenant, got.Activity.Chain, got.Activity.Number-1, 10)
+		s.must(err)
+		if len(records) != 1 || records[0].ID != e.ID || records[0].Hash != got.Activity.Hash {
+			t.Errorf("the event says it stands at %+v, where %+v does", got.Activity, records)
+		}
 		// The rest is compared in the form of the golden file.
-		public.ID, public.OrgID, public.At = e.ID, s.tenant.Org, got.At
+		public.ID, public.OrgID, public.At, public.Activity = e.ID, s.tenant.Org, got.At, got.Activity
 		var want bytes.Buffer
 		whole, err := json.Marshal(public)
 		s.must(err)
@@ -116,7 +126,7 @@ func TestNoEventIsLostWithTheBus(t *testing.T) {
 		s.run(out.Run)
 		want := map[string]bool{}
 		for range events {
-			e := s.composer.Event(s.tenant, "", event.TypePasswordChanged, nil)
+			e := s.news()
 			want[e.ID] = true
 			s.must(s.Enqueue(t.Context(), e))
 		}

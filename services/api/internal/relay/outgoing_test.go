@@ -175,7 +175,7 @@ func TestTwoRelaysPublishNothingTwice(t *testing.T) {
 			relays, seen = append(relays, out), append(seen, c)
 		}
 		all := s.mails(mails)
-		s.must(s.Enqueue(t.Context(), s.composer.Event(s.tenant, "", event.TypePasswordChanged, nil), s.composer.Event(s.tenant, "", event.TypePasswordChanged, nil)))
+		s.must(s.Enqueue(t.Context(), s.news(), s.news()))
 		for round := 1; round <= rounds; round++ {
 			for _, out := range relays {
 				out.Wake()
@@ -361,7 +361,7 @@ func TestAFullQueueLosesNoMailAndStopsNoEvent(t *testing.T) {
 		case <-time.After(limit):
 			t.Fatal("the queue took everything: the test tests nothing")
 		}
-		s.must(s.Enqueue(t.Context(), s.composer.Event(s.tenant, "", event.TypePasswordChanged, nil)))
+		s.must(s.Enqueue(t.Context(), s.news()))
 		out.Wake()
 		s.eventually("the event is published", func() bool { return s.backlog(outbox.Event) == 0 })
 		if open := s.backlog(outbox.Message); open != len(all) {

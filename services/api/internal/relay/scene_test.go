@@ -19,6 +19,7 @@ import (
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/seal"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/listing"
@@ -58,6 +59,7 @@ type scene struct {
 	rules    *delivery.Service
 	composer *outbox.Composer
 	keys     *seal.Keyring
+	index    *seal.Index
 	tenant   tenant.ID
 	forward  atomic.Int64
 }
@@ -68,12 +70,12 @@ func newScene(t *testing.T, dsn string) *scene {
 	var err error
 	s.keys, err = seal.Parse("keys", seal.NewKey())
 	s.must(err)
-	index, err := seal.ParseIndex("index", seal.NewKey())
+	s.index, err = seal.ParseIndex("index", seal.NewKey())
 	s.must(err)
 	s.Store = s.open()
 	s.must(s.Migrate(t.Context()))
 	s.claims = &claim.Book{Store: ephemeral.NewMemory(s.now), Now: s.now}
-	s.rules = &delivery.Service{Store: s.Store, Keys: s.keys, Index: index, Now: s.now}
+	s.rules = &delivery.Service{Store: s.Store, Keys: s.keys, Index: s.index, Now: s.now}
 	s.composer = &outbox.Composer{Keys: s.keys, Host: "login.example.com", Now: s.now}
 	account := tenant.Account{ID: id.UUID(), Domain: "acme", Name: "Acme", CreatedAt: s.now()}
 	s.must(s.CreateAccount(t.Context(), account))
@@ -87,7 +89,7 @@ func newScene(t *testing.T, dsn string) *scene {
 // open opens the database once more, as another process would.
 func (s *scene) open() *sqlstore.Store {
 	s.t.Helper()
-	store, err := sqlstore.Open(s.t.Context(), sqlstore.Config{DSN: s.dsn, Keys: s.keys})
+	store, err := sqlstore.Open(s.t.Context(), sqlstore.Config{DSN: s.dsn, Keys: s.keys, Index: s.index})
 	s.must(err)
 	s.t.Cleanup(func() { _ = store.Close() })
 	return store
@@ -96,6 +98,11 @@ func (s *scene) open() *sqlstore.Store {
 func (s *scene) now() time.Time { return time.Now().Add(time.Duration(s.forward.Load())) }
 
 func (s *scene) advance(d time.Duration) { s.forward.Add(int64(d)) }
+
+// news is an event.
+func (s *scene) news() outbox.Entry {
+	return s.composer.Event(activity.Record{Tenant: s.tenant, Action: event.TypePasswordChanged, By: activity.By{Actor: activity.User}})
+}
 
 func (s *scene) must(err error) {
 	s.t.Helper()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"countersign.dev/services/api/internal/tenant"
 )
 
 // DB is the handle that writes, for tests that look behind the store.
@@ -16,6 +18,21 @@ func (s *Store) Supersede(ctx context.Context, deliveryIDs []string, now time.Ti
 		return err
 	})
 	return ended, err
+}
+
+// MigrateTo brings the schema to an older version.
+func (s *Store) MigrateTo(ctx context.Context, version int64) error {
+	provider, err := s.provider(s.write.DB)
+	if err != nil {
+		return err
+	}
+	_, err = provider.UpTo(ctx, version)
+	return err
+}
+
+// SealPhone seals a number as a factor of the first versions was.
+func (s *Store) SealPhone(t tenant.ID, userID, factorID, number string) ([]byte, error) {
+	return s.keys.Seal(sealFactorPhone, rowOf(t, userID, factorID), []byte(number))
 }
 
 // Kept is how many statements the reading side keeps prepared.

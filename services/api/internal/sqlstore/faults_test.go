@@ -14,6 +14,7 @@ import (
 	"countersign.dev/pkg/rig"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/delivery"
+	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/user"
 )
@@ -56,13 +57,13 @@ func TestAPoolOfOneIsEnough(t *testing.T) {
 			send.Budgets = []challenge.Budget{budget("number:1", time.Hour)}
 			errs := together(t, 16, func(ctx context.Context, i int) error {
 				u := newUser(of, string(rune('a'+i))+"@example.com")
-				f := newPending(u, u.Phone)
+				f := newPhone(u, u.Phone)
 				d := newDelivery(u, noon)
 				for _, step := range []func() error{
 					func() error { return b.CreateUser(ctx, u) },
-					func() error { return b.PutPendingSMS(ctx, f) },
-					func() error { return b.ConfirmSMS(ctx, f, nil, noon) },
-					func() error { _, _, err := b.CountGuess(ctx, subject(u), window, noon); return err },
+					func() error { return b.PutWaiting(ctx, f, nil) },
+					func() error { return b.Confirm(ctx, factor.Confirmation{Factor: f, Set: newSet(), At: noon}) },
+					func() error { _, err := b.CountGuess(ctx, subject(u), window, noon); return err },
 					func() error { return b.Reserve(ctx, send, d) },
 					func() error {
 						return b.Apply(ctx, delivery.Update{DeliveryID: d.ID, State: "delivered", From: []delivery.State{delivery.Pending}, At: noon,

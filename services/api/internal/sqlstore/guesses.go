@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
 
@@ -30,24 +32,26 @@ ON CONFLICT (org_id, environment, user_id, class) DO UPDATE SET
 		WHEN guess_budgets.level = 0 OR (guess_budgets.level = 1 AND guess_budgets.fails < $7) THEN $6 + CAST($10 AS BIGINT)
 		ELSE $6 + CAST($11 AS BIGINT) END
 WHERE guess_budgets.in_a_row < $8 AND (guess_budgets.window_ends <= $6 OR guess_budgets.fails < $7)
-RETURNING fails`
+RETURNING in_a_row`
 
 // CountGuess implements guard.Store. It is one statement that commits on its
 // own, never part of a transaction that could take it back (R-003). It returns
 // user.ErrNotFound when there is no such user.
-func (s *Store) CountGuess(ctx context.Context, g guard.Subject, w guard.Window, now time.Time) (ok bool, free time.Time, err error) {
-	var fails int64
-	err = one(ctx, s.write, errNone, stmt("count guess", countGuess,
+func (s *Store) CountGuess(ctx context.Context, g guard.Subject, w guard.Window, now time.Time) (guard.Count, error) {
+	count := guard.Count{OK: true}
+	err := one(ctx, s.write, errNone, stmt("count guess", countGuess,
 		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.Class,
-		millis(now), w.Guesses, w.Cap, w.Spans[0], w.Spans[1], w.Spans[2]), &fails)
-	if orphan(err) {
-		return false, time.Time{}, user.ErrNotFound.Because(err)
+		millis(now), w.Guesses, w.Cap, w.Spans[0], w.Spans[1], w.Spans[2]), &count.InARow)
+	switch {
+	case orphan(err):
+		return guard.Count{}, user.ErrNotFound.Because(err)
+	case errors.Is(err, errNone):
+		free, err := s.nextGuess(ctx, g, w, now)
+		return guard.Count{Free: free}, err
+	case err != nil:
+		return guard.Count{}, err
 	}
-	if !errors.Is(err, errNone) {
-		return err == nil, time.Time{}, err
-	}
-	free, err = s.nextGuess(ctx, g, w, now)
-	return false, free, err
+	return count, nil
 }
 
 // nextGuess says when a refused guess may come again. It only informs: what
@@ -72,19 +76,37 @@ func (s *Store) nextGuess(ctx context.Context, g guard.Subject, w guard.Window, 
 }
 
 // ReturnGuess implements guard.Store.
-func (s *Store) ReturnGuess(ctx context.Context, g guard.Subject) error {
-	_, err := exec(ctx, s.write, stmt("return guess",
+func (s *Store) ReturnGuess(ctx context.Context, g guard.Subject, told ...outbox.Entry) error {
+	return s.guessed(ctx, told, stmt("return guess",
 		`UPDATE guess_budgets SET fails = CASE WHEN fails > 0 THEN fails - 1 ELSE 0 END,
 			in_a_row = CASE WHEN in_a_row > 0 THEN in_a_row - 1 ELSE 0 END
 		WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND class = $5`,
 		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.Class))
+}
+
+const clearGuess = `DELETE FROM guess_budgets WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND class = $5`
+
+// ClearGuesses implements guard.Store.
+func (s *Store) ClearGuesses(ctx context.Context, g guard.Subject, told ...outbox.Entry) error {
+	return s.guessed(ctx, told, stmt("clear guesses", clearGuess, g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.Class))
+}
+
+// clearGuesses is ClearGuesses of second factors within a transaction.
+func clearGuesses(ctx context.Context, tx *sql.Tx, t tenant.ID, userID string) error {
+	_, err := exec(ctx, tx, stmt("clear guesses", clearGuess, t.Account, t.Org, t.Env, userID, guard.SecondFactor))
 	return err
 }
 
-// ClearGuesses implements guard.Store.
-func (s *Store) ClearGuesses(ctx context.Context, g guard.Subject) error {
-	_, err := exec(ctx, s.write, stmt("clear guesses",
-		`DELETE FROM guess_budgets WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND class = $5`,
-		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.Class))
-	return err
+// guessed runs the statement that settles a guess, with what is told of it.
+func (s *Store) guessed(ctx context.Context, told []outbox.Entry, st statement) error {
+	if len(told) == 0 {
+		_, err := exec(ctx, s.write, st)
+		return err
+	}
+	return s.inTx(ctx, st.what, limit, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := exec(ctx, tx, st); err != nil {
+			return err
+		}
+		return s.insertEntries(ctx, tx, told)
+	})
 }

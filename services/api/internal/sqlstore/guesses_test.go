@@ -25,12 +25,12 @@ func (b *bench) guesses(g guard.Subject, n int, at time.Time, want int, free tim
 	b.t.Helper()
 	allowed := 0
 	for range n {
-		ok, next, err := b.CountGuess(b.t.Context(), g, window, at)
+		count, err := b.CountGuess(b.t.Context(), g, window, at)
 		b.must(err)
-		if ok {
+		if count.OK {
 			allowed++
-		} else if !next.Equal(free) {
-			b.t.Errorf("at %v the next guess is free at %v, want %v", at, next, free)
+		} else if !count.Free.Equal(free) {
+			b.t.Errorf("at %v the next guess is free at %v, want %v", at, count.Free, free)
 		}
 	}
 	if allowed != want {
@@ -46,11 +46,11 @@ func TestParallelGuessesShareOneBudget(t *testing.T) {
 			g := subject(b.user(of))
 			var allowed atomic.Int64
 			errs := together(t, 64, func(ctx context.Context, _ int) error {
-				ok, free, err := b.CountGuess(ctx, g, window, noon)
-				if ok {
+				count, err := b.CountGuess(ctx, g, window, noon)
+				if count.OK {
 					allowed.Add(1)
-				} else if err == nil && !free.Equal(noon.Add(15*time.Minute)) {
-					t.Errorf("free at %v", free)
+				} else if err == nil && !count.Free.Equal(noon.Add(15*time.Minute)) {
+					t.Errorf("free at %v", count.Free)
 				}
 				return err
 			})
@@ -158,7 +158,7 @@ func TestBudgetsAreOfOneUserAndClass(t *testing.T) {
 
 		ghost := spent
 		ghost.UserID = id.UUID()
-		_, _, err := b.CountGuess(t.Context(), ghost, window, noon)
+		_, err := b.CountGuess(t.Context(), ghost, window, noon)
 		b.isErr(err, user.ErrNotFound)
 	})
 }

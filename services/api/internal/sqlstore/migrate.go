@@ -43,6 +43,7 @@ func (s *Store) provider(db *sql.DB, options ...goose.ProviderOption) (*goose.Pr
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
+	options = append(options, goose.WithGoMigrations(goose.NewGoMigration(appendOnlyVersion, &goose.GoFunc{RunTx: s.appendOnly}, nil)))
 	provider, err := goose.NewProvider(s.dialect.goose, db, dir, options...)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,11 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/rig"
+	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/sqlstore"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/totp"
+	"countersign.dev/services/api/internal/user"
 )
 
 func TestMigratesFromEmptyAndOnce(t *testing.T) {
@@ -145,5 +150,61 @@ func TestTheFileIsForItsOwnerOnly(t *testing.T) {
 		if info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v", entry.Name(), info.Mode())
 		}
+	}
+}
+
+// A phone that was enrolled before factors had one table is still one.
+func TestPhonesOfTheFirstVersionsStay(t *testing.T) {
+	onEmpty(t, func(t *testing.T, b *bench) {
+		b.must(b.MigrateTo(t.Context(), 7))
+		of, u := tenant.ID{Account: id.UUID(), Org: id.UUID(), Env: tenant.Sandbox}, id.UUID()
+		for _, insert := range []struct {
+			text string
+			args []any
+		}{
+			{`INSERT INTO accounts (id, domain, name, created_at) VALUES ($1, 'acme', 'Acme', 1)`, []any{of.Account}},
+			{`INSERT INTO organizations (id, account_id, domain, name, email_domains, color, locale, logo_url, redirect_uris, created_at, updated_at)
+				VALUES ($1, $2, 'acme', 'Acme', '[]', '', '', '', '[]', 1, 1)`, []any{of.Org, of.Account}},
+			{`INSERT INTO connections (org_id, environment, account_id, id, active, delivery, countries, sms_per_hour, sms_per_day, created_at, updated_at)
+				VALUES ($1, 'sandbox', $2, 'c', TRUE, 'worker', '[]', 1, 1, 1, 1)`, []any{of.Org, of.Account}},
+			{`INSERT INTO users (org_id, environment, id, account_id, email, email_canonical, email_verified, phone_verified, active, profile, created_at, updated_at)
+				VALUES ($1, 'sandbox', $2, $3, 'e', 'e', FALSE, FALSE, TRUE, '{}', 1, 1)`, []any{of.Org, u, of.Account}},
+		} {
+			_, err := b.DB().ExecContext(t.Context(), insert.text, insert.args...)
+			b.must(err)
+		}
+		for _, pending := range []bool{false, true} {
+			name := fmt.Sprint("pending ", pending)
+			sealed, err := b.SealPhone(of, u, name, "+41791111111")
+			b.must(err)
+			_, err = b.DB().ExecContext(t.Context(), `INSERT INTO sms_factors (org_id, environment, user_id, pending, account_id, id, phone_sealed, created_at, expires_at, confirmed_at)
+				VALUES ($1, 'sandbox', $2, $3, $4, $5, $6, 1, $7, $8)`, of.Org, u, pending, of.Account, name, sealed, when(pending, 2), when(!pending, 3))
+			b.must(err)
+		}
+		b.must(b.Migrate(t.Context()))
+		s, err := b.Standing(t.Context(), of, user.Key{ID: u})
+		if err != nil || len(s.Factors) != 1 || s.Factors[0].Phone != "+41791111111" || !s.Factors[0].Takes() || s.Waiting.ID != "pending true" || s.Connection.App != totp.Default() {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
+}
+
+// when is a time, or none.
+func when(there bool, millis int64) any {
+	if there {
+		return millis
+	}
+	return nil
+}
+
+// onEmpty is onBoth without a schema.
+func onEmpty(t *testing.T, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
+	for engine, dsn := range map[string]func(t *testing.T) string{"sqlite": sqlite, "postgres": func(t *testing.T) string { return rig.Postgres(t) }} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, &bench{Store: open(t, sqlstore.Config{DSN: dsn(t)}), t: t})
+		})
 	}
 }

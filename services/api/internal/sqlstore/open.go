@@ -22,8 +22,11 @@ type Config struct {
 	// DSN is postgres://user:password@host/database, or sqlite:<path> (also
 	// file:<path>). It may hold a password and is in no error.
 	DSN string
-	// Keys seals telephone numbers.
+	// Keys seals telephone numbers and the secrets of apps.
 	Keys *seal.Keyring
+	// Index chains the activity. Without it nothing that is recorded can be
+	// written.
+	Index *seal.Index
 	// MaxConns bounds the open connections; zero means four per core.
 	MaxConns int
 }
@@ -53,6 +56,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Index != nil {
+		s.chain.Index = cfg.Index
 	}
 	if err := s.Ping(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

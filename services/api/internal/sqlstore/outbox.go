@@ -35,12 +35,28 @@ func (s *Store) EnqueueWithin(ctx context.Context, b challenge.Budget, at time.T
 }
 
 // insertEntries writes what is to leave after the change that tx makes, with
-// the deliveries of its messages. They are due at once. It returns
+// the deliveries of its messages and the records of its events. They are due
+// at once. Events come last: a record is written under a lock that other users
+// may wait for, and after it nothing else is locked. It returns
 // user.ErrNotFound or tenant.ErrNotFound when the one it belongs to is gone.
 func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []outbox.Entry) error {
+	entries = slices.Clone(entries)
+	slices.SortStableFunc(entries, func(a, b outbox.Entry) int { return cmp.Compare(last(a.Kind), last(b.Kind)) })
 	for _, e := range entries {
 		if err := e.Check(); err != nil {
 			return fmt.Errorf("write outbox: %w", err)
+		}
+		if e.Kind == outbox.Event {
+			place, err := s.record(ctx, tx, e.Record)
+			if err != nil {
+				return err
+			}
+			if e.Record.Quiet() {
+				continue
+			}
+			if e, err = e.At(place); err != nil {
+				return err
+			}
 		}
 		var deliveryID, expires any
 		if e.Kind == outbox.Message {
@@ -58,6 +74,14 @@ func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []outbox.
 		}
 	}
 	return nil
+}
+
+// last orders entries: see insertEntries.
+func last(kind outbox.Kind) int {
+	if kind == outbox.Event {
+		return 1
+	}
+	return 0
 }
 
 // createMailDelivery writes the record of a mail, which may go to somebody who

@@ -78,7 +78,7 @@ func TestEntriesAreTakenAsTheyWereWritten(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		u := b.user(b.tenant())
 		mail, toNobody := b.newMail(u.Tenant, u.ID), b.newMail(u.Tenant, "")
-		public := b.composer(noon).Event(u.Tenant, u.ID, event.TypePasswordChanged, map[string]string{"by": "link"})
+		public := b.composer(noon).Event(happened(u.Tenant, u.ID, event.TypePasswordChanged, map[string]string{"by": "link"}))
 		b.must(b.Enqueue(t.Context(), mail, toNobody, public))
 		for _, e := range []outbox.Entry{mail, toNobody} {
 			want := e.Delivery
@@ -132,15 +132,15 @@ func TestEntriesAreWrittenTogetherOrNotAtAll(t *testing.T) {
 			"a user who is gone":                 b.newMail(u.Tenant, "nobody"),
 			"a user of another tenant":           b.newMail(elsewhere, u.ID),
 			"nobody, in a deleted place":         b.newMail(gone, ""),
-			"an event that is no contract":       composer.Event(u.Tenant, u.ID, "moon.landed", nil),
-			"an event with a key of its own":     composer.Event(u.Tenant, u.ID, event.TypePasswordChanged, map[string]string{"E-Mail": "x"}),
+			"an event that is no contract":       composer.Event(happened(u.Tenant, u.ID, "moon.landed", nil)),
+			"an event with a key of its own":     composer.Event(happened(u.Tenant, u.ID, event.TypePasswordChanged, map[string]string{"E-Mail": "x"})),
 			"a payload of another":               change(b.newMail(u.Tenant, u.ID), func(e *outbox.Entry) { e.Payload = b.newMail(u.Tenant, u.ID).Payload }),
 			"a payload of another tenant":        change(b.newMail(u.Tenant, u.ID), func(e *outbox.Entry) { e.Tenant = elsewhere }),
 			"a payload that cannot be read":      change(b.newMail(u.Tenant, u.ID), func(e *outbox.Entry) { e.Payload = []byte("{") }),
 			"no kind":                            change(b.newMail(u.Tenant, u.ID), func(e *outbox.Entry) { e.Kind = "" }),
-			"an event of a place that never was": composer.Event(tenant.ID{Account: u.Tenant.Account, Org: "never-was", Env: tenant.Sandbox}, "", event.TypePasswordChanged, nil),
+			"an event of a place that never was": composer.Event(happened(tenant.ID{Account: u.Tenant.Account, Org: "never-was", Env: tenant.Sandbox}, "", event.TypePasswordChanged, nil)),
 		} {
-			if err := b.Enqueue(t.Context(), b.newMail(u.Tenant, u.ID), composer.Event(u.Tenant, u.ID, event.TypePasswordChanged, nil), bad); err == nil {
+			if err := b.Enqueue(t.Context(), b.newMail(u.Tenant, u.ID), composer.Event(happened(u.Tenant, u.ID, event.TypePasswordChanged, nil)), bad); err == nil {
 				t.Errorf("%s: was written", name)
 			}
 		}
@@ -212,7 +212,7 @@ func TestSilenceIsFollowedByAnotherPublication(t *testing.T) {
 func TestTheWaitDoublesNoFurtherThanThirtyTwoTimes(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		u := b.user(b.tenant())
-		b.must(b.Enqueue(t.Context(), b.composer(noon).Event(u.Tenant, u.ID, event.TypePasswordChanged, nil)))
+		b.must(b.Enqueue(t.Context(), b.composer(noon).Event(happened(u.Tenant, u.ID, event.TypePasswordChanged, nil))))
 		at := noon
 		for n, wait := range []time.Duration{again, 2 * again, 4 * again, 8 * again, 16 * again, 32 * again, 32 * again, 32 * again} {
 			if rows := b.take(outbox.Event, at); len(rows) != 1 || rows[0].N != n+1 {
@@ -401,7 +401,7 @@ func TestAnExpiredDeliveryTakesItsRowAlong(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		u := b.user(b.tenant())
 		e, toNobody := b.mail(u.Tenant, u.ID), b.mail(u.Tenant, "")
-		b.must(b.Enqueue(t.Context(), b.composer(noon).Event(u.Tenant, u.ID, event.TypePasswordChanged, nil)))
+		b.must(b.Enqueue(t.Context(), b.composer(noon).Event(happened(u.Tenant, u.ID, event.TypePasswordChanged, nil))))
 		sweep := func(at time.Time) int {
 			t.Helper()
 			ended, err := b.EndSilent(t.Context(), at, at.Add(-time.Hour), at.Add(-24*time.Hour), at)
@@ -440,7 +440,7 @@ func TestTheOutboxBelongsToItsTenant(t *testing.T) {
 			theirs[name+", nobody"] = b.mail(stranger, "")
 		}
 		mine := b.mail(of, u.ID)
-		b.must(b.Enqueue(t.Context(), b.composer(noon).Event(of, u.ID, event.TypePasswordChanged, nil)))
+		b.must(b.Enqueue(t.Context(), b.composer(noon).Event(happened(of, u.ID, event.TypePasswordChanged, nil))))
 		_, err := b.DeleteUser(t.Context(), of, u.ID)
 		b.must(err)
 		if b.isOpen(mine.ID) {

@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/rig"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/delivery"
+	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/listing"
 	"countersign.dev/services/api/internal/outbox"
@@ -21,7 +24,7 @@ import (
 
 // bigTables grow with users and with what is sent to them.
 var bigTables = []string{
-	"users", "sms_factors", "guess_budgets", "send_gaps", "send_budgets", "deliveries", "delivery_attempts", "sandbox_messages",
+	"users", "factors", "recovery_sets", "activity", "guess_budgets", "send_gaps", "send_budgets", "deliveries", "delivery_attempts", "sandbox_messages",
 	"outbox", "password_budgets",
 }
 
@@ -34,7 +37,10 @@ var fill = []string{
 	`INSERT INTO connections (org_id, environment, account_id, id, active, delivery, countries, sms_per_hour, sms_per_day, created_at, updated_at)
 		SELECT id, 'sandbox', account_id, id, TRUE, 'worker', '[]', 1, 1, 1, 1 FROM organizations`,
 	`INSERT INTO users SELECT 'o' || (i - 1) / 1000 + 1, 'sandbox', 'u' || i, 'a', 'e' || i, 'e' || i, FALSE, NULL, FALSE, TRUE, '{}', NULL, i, i FROM generate_series(1, 1000000) i`,
-	`INSERT INTO sms_factors SELECT org_id, environment, id, FALSE, account_id, id, '', 1, NULL, 1 FROM users WHERE created_at <= 200000`,
+	`INSERT INTO factors (org_id, environment, user_id, id, account_id, method, name, sealed, algorithm, digits, period, last_step, drift, mode, created_at, confirmed_at, disabled_by)
+		SELECT org_id, environment, id, id, account_id, 'sms', '', '', '', 0, 0, 0, 0, 'first', 1, 1, '' FROM users WHERE created_at <= 200000`,
+	`INSERT INTO recovery_sets SELECT org_id, environment, id, account_id, id, '', '', 0, FALSE, 0, NULL, 1 FROM users WHERE created_at <= 200000`,
+	`INSERT INTO activity SELECT org_id, environment, 0, created_at, account_id, 'a' || id, 'x', 'success', 'x', id, '', '{}', created_at, '' FROM users WHERE created_at <= 200000`,
 	`INSERT INTO guess_budgets SELECT org_id, environment, id, 'second_factor', account_id, 1, 1, 0, 1 FROM users WHERE created_at <= 200000`,
 	`INSERT INTO send_gaps SELECT decode(md5(id), 'hex'), 1, 4000000000000 + created_at FROM users WHERE created_at <= 200000`,
 	`INSERT INTO send_budgets SELECT 'user:' || id, 3600000, 4000000000000 + created_at, 1 FROM users WHERE created_at <= 200000`,
@@ -105,6 +111,38 @@ func standings(ctx context.Context, s *sqlstore.Store, u user.User) error {
 	return nil
 }
 
+// changeFactors does what becomes of factors.
+func changeFactors(ctx context.Context, s *sqlstore.Store, u user.User, app factor.Factor, set factor.Set) error {
+	happened := (&outbox.Composer{Now: func() time.Time { return noon }}).Event(happened(u.Tenant, u.ID, event.TypeFactorRenamed, nil))
+	for _, step := range []func() error{
+		func() error { return s.PutWaiting(ctx, app, nil) },
+		func() error { return s.Confirm(ctx, factor.Confirmation{Factor: app, Step: 1, At: noon}) },
+		func() error {
+			_, err := s.AcceptStep(ctx, factor.Accepted{Tenant: u.Tenant, UserID: u.ID, Factor: app.ID, Step: 2, At: noon}, nil)
+			return err
+		},
+		func() error { return s.Rename(ctx, u.Tenant, u.ID, app.ID, "x", []outbox.Entry{happened}) },
+		func() error { _, err := s.UseRecoveryCode(ctx, use(u, set, 0, noon), nil); return err },
+		func() error {
+			_, err := s.Disable(ctx, factor.Stop{Tenant: u.Tenant, UserID: u.ID, Factor: "", By: factor.ByGuesses, At: noon}, nil)
+			return err
+		},
+		func() error { return s.Remove(ctx, u.Tenant, u.ID, app.ID, nil) },
+		func() error { return s.Reset(ctx, u.Tenant, u.ID, nil, noon) },
+		func() error { _, err := s.Activity(ctx, u.Tenant, activity.Filter{}, first(10)); return err },
+		func() error {
+			_, err := s.Activity(ctx, u.Tenant, activity.Filter{UserID: u.ID}, first(10))
+			return err
+		},
+		func() error { _, err := s.Chain(ctx, u.Tenant, 0, 0, 10); return err },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // everyCall makes every call of the store that touches a big table.
 func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 	t.Helper()
@@ -112,7 +150,7 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 	of := tenant.ID{Account: "a", Org: fmt.Sprint("o", round+1), Env: tenant.Sandbox}
 	u := newUser(of, "new@example.com")
 	u.Phone = ""
-	f := newPending(u, "+41790000001")
+	f, app, set := newPhone(u, "+41790000001"), newApp(u, factor.Add), newSet()
 	d := newDelivery(u, noon)
 	send := challenge.Send{Number: []byte(u.ID), At: noon, Gap: time.Second, GapMost: time.Second, Budgets: []challenge.Budget{budget("user:"+u.ID, time.Hour)}}
 	late := send
@@ -130,12 +168,10 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 			_, err := s.UpdateUser(ctx, of, u.ID, nil, func(*user.User) error { return nil })
 			return err
 		},
-		"06 PutPendingSMS":       func() error { return s.PutPendingSMS(ctx, f) },
-		"07 PendingSMS":          func() error { _, err := s.PendingSMS(ctx, of, u.ID, noon); return err },
-		"08 ConfirmSMS":          func() error { return s.ConfirmSMS(ctx, f, nil, noon) },
-		"09 SMS":                 func() error { _, err := s.SMS(ctx, of, u.ID); return err },
-		"10 CountGuess":          func() error { _, _, err := s.CountGuess(ctx, subject(u), window, noon); return err },
-		"11 CountGuess, refused": func() error { w := window; w.Cap = 1; _, _, err := s.CountGuess(ctx, subject(u), w, noon); return err },
+		"06 PutWaiting":          func() error { return s.PutWaiting(ctx, f, nil) },
+		"07 Confirm":             func() error { return s.Confirm(ctx, factor.Confirmation{Factor: f, Set: set, At: noon}) },
+		"10 CountGuess":          func() error { _, err := s.CountGuess(ctx, subject(u), window, noon); return err },
+		"11 CountGuess, refused": func() error { w := window; w.Cap = 1; _, err := s.CountGuess(ctx, subject(u), w, noon); return err },
 		"12 ReturnGuess":         func() error { return s.ReturnGuess(ctx, subject(u)) },
 		"13 ClearGuesses":        func() error { return s.ClearGuesses(ctx, subject(u)) },
 		"14 Reserve":             func() error { return s.Reserve(ctx, send, d) },
@@ -144,6 +180,7 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 		"17 Unreserve":           func() error { return s.Unreserve(ctx, send, d.ID, "x") },
 		"18 Answered":            func() error { _, err := s.Answered(ctx, send.Number, of, d.ID); return err },
 		"19 Standing":            func() error { return standings(ctx, s, u) },
+		"19 factors":             func() error { return changeFactors(ctx, s, u, app, set) },
 		"20 Apply, the state":    func() error { return apply(ctx, s, d, "accepted", "failed") },
 		"21 Apply, a word":       func() error { return apply(ctx, s, d, "") },
 		"22 Deliveries":          func() error { return listDeliveries(ctx, s, of, delivery.Filter{}) },

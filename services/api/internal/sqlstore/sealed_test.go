@@ -2,6 +2,8 @@ package sqlstore_test
 
 import (
 	"bytes"
+	"encoding/base32"
+	"encoding/base64"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"countersign.dev/pkg/rig"
+	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/user"
 )
@@ -18,11 +21,24 @@ const (
 	factorsNumber = "+41790000001" // of inhabit
 )
 
+// forms are the ways in which a text, or the bytes of a secret in base 32,
+// could stand somewhere.
+func forms(t *testing.T, text string) []string {
+	t.Helper()
+	out := []string{text, hex.EncodeToString([]byte(text))}
+	if raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text); err == nil {
+		out = append(out, string(raw), hex.EncodeToString(raw), base64.StdEncoding.EncodeToString(raw))
+	}
+	return out
+}
+
+// Covers R-041 for a dump of the database: no form of a secret is in it.
 func TestTheFileShowsNoNumber(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	b := newBench(t, "sqlite:"+filepath.Join(dir, "test.db"))
 	u := b.inhabit(b.tenant())
+	secret := b.enrolled(newApp(u, factor.Add), factor.Set{}, noon).Key.Secret.Reveal()
 	b.must(b.Close())
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	b.must(err)
@@ -31,9 +47,11 @@ func TestTheFileShowsNoNumber(t *testing.T) {
 		content, err := os.ReadFile(file)
 		b.must(err)
 		seen = seen || bytes.Contains(content, []byte(u.Email.Canonical)) // we do look at the right place
-		for _, number := range []string{usersNumber, factorsNumber} {
-			if bytes.Contains(content, []byte(number[3:])) {
-				t.Errorf("%s holds the number %s", filepath.Base(file), number)
+		for _, hidden := range []string{usersNumber[3:], factorsNumber[3:], secret} {
+			for _, form := range forms(t, hidden) {
+				if bytes.Contains(content, []byte(form)) {
+					t.Errorf("%s holds %s as %q", filepath.Base(file), hidden, form)
+				}
 			}
 		}
 	}
@@ -46,6 +64,7 @@ func TestNoRowShowsANumber(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, rig.Postgres(t))
 	u := b.inhabit(b.tenant())
+	secret := b.enrolled(newApp(u, factor.Add), factor.Set{}, noon).Key.Secret.Reveal()
 	var dump strings.Builder
 	for _, table := range tables(b) {
 		for _, row := range b.rows(`SELECT CAST(` + table + ` AS TEXT) FROM ` + table) {
@@ -56,31 +75,32 @@ func TestNoRowShowsANumber(t *testing.T) {
 	if !strings.Contains(text, u.Email.Canonical) {
 		t.Error("the address is in no row: nothing was looked at")
 	}
-	for _, number := range []string{usersNumber, factorsNumber} {
-		for _, form := range []string{number[3:], hex.EncodeToString([]byte(number[3:]))} {
+	for _, hidden := range []string{usersNumber[3:], factorsNumber[3:], secret} {
+		for _, form := range forms(t, hidden) {
 			if strings.Contains(text, form) {
-				t.Errorf("a row holds the number %s as %s", number, form)
+				t.Errorf("a row holds %s as %q", hidden, form)
 			}
 		}
 	}
 }
 
-func TestASealedNumberOpensInItsRowOnly(t *testing.T) {
+// Covers R-041 for the row that a number or a secret is sealed for.
+func TestWhatIsSealedOpensInItsRowOnly(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		of := b.tenant()
 		one, two := b.inhabit(of), b.inhabit(of)
+		for _, u := range []user.User{one, two} {
+			b.enrolled(newApp(u, factor.Add), factor.Set{}, noon)
+		}
 		for _, statement := range []string{
 			`UPDATE users SET phone_sealed = (SELECT phone_sealed FROM users WHERE id = $1) WHERE id = $2`,
-			`UPDATE sms_factors SET phone_sealed = (SELECT phone_sealed FROM sms_factors WHERE user_id = $1) WHERE user_id = $2`,
+			`UPDATE factors SET sealed = (SELECT sealed FROM factors WHERE user_id = $1 AND method = 'totp') WHERE user_id = $2 AND method = 'totp'`,
 		} {
 			_, err := b.DB().ExecContext(t.Context(), statement, one.ID, two.ID)
 			b.must(err)
 		}
 		if u, err := b.UserByID(t.Context(), of, two.ID); err == nil {
 			t.Errorf("a moved number opened: %+v", u)
-		}
-		if f, err := b.SMS(t.Context(), of, two.ID); err == nil {
-			t.Errorf("a moved number opened: %+v", f)
 		}
 		if s, err := b.Standing(t.Context(), of, user.Key{ID: two.ID}); err == nil {
 			t.Errorf("a moved number opened: %+v", s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"countersign.dev/services/api/internal/guard"
@@ -24,18 +25,18 @@ RETURNING started, fails, users`
 
 // CountFailure implements guard.Store. It returns user.ErrNotFound when there
 // is no such user.
-func (s *Store) CountFailure(ctx context.Context, g guard.Subject, l guard.SprayLimit, now time.Time) (spray guard.Spray, err error) {
-	t := g.Tenant
+func (s *Store) CountFailure(ctx context.Context, f guard.Failure) (spray guard.Spray, err error) {
+	t, l, now := f.Tenant, f.Limit, f.At
 	err = s.inTx(ctx, "count wrong code", limit, func(ctx context.Context, tx *sql.Tx) error {
 		var started int64
 		if err := one(ctx, tx, user.ErrNotFound, stmt("count wrong code", countSpray,
-			t.Account, t.Org, t.Env, g.UserID, millis(now), l.Span.Milliseconds()), &started, &spray.Fails, &spray.Users); err != nil {
+			t.Account, t.Org, t.Env, f.UserID, millis(now), l.Span.Milliseconds()), &started, &spray.Fails, &spray.Users); err != nil {
 			return err
 		}
 		another, err := exec(ctx, tx, stmt("count user",
 			`INSERT INTO spray_users (org_id, environment, user_id, started) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (org_id, environment, user_id) DO UPDATE SET started = EXCLUDED.started
-			WHERE spray_users.started <> EXCLUDED.started`, t.Org, t.Env, g.UserID, started))
+			WHERE spray_users.started <> EXCLUDED.started`, t.Org, t.Env, f.UserID, started))
 		if err != nil {
 			return err
 		}
@@ -50,8 +51,14 @@ func (s *Store) CountFailure(ctx context.Context, g guard.Subject, l guard.Spray
 			`UPDATE sprays SET paused_until = $4
 			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND fails >= $5 AND users >= $6 AND paused_until <= $7`,
 			t.Account, t.Org, t.Env, millis(now.Add(l.Pause)), l.Fails, l.Users, millis(now)))
-		spray.Tripped = tripped > 0
-		return err
+		if err != nil {
+			return err
+		}
+		told := f.Told
+		if spray.Tripped = tripped > 0; spray.Tripped {
+			told = slices.Concat(told, f.Tripped)
+		}
+		return s.insertEntries(ctx, tx, told)
 	})
 	if orphan(err) {
 		err = user.ErrNotFound.Because(err)

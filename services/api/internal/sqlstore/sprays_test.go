@@ -25,7 +25,7 @@ func (b *bench) paused(of tenant.ID, want time.Time) {
 
 func (b *bench) fail(u user.User, at time.Time) guard.Spray {
 	b.t.Helper()
-	spray, err := b.CountFailure(b.t.Context(), subject(u), spraying, at)
+	spray, err := b.CountFailure(b.t.Context(), guard.Failure{Subject: subject(u), Limit: spraying, At: at})
 	b.must(err)
 	return spray
 }
@@ -132,7 +132,7 @@ func TestParallelFailuresTripOnce(t *testing.T) {
 			tripped := make([]int, 32)
 			errs := together(t, 32, func(ctx context.Context, i int) error {
 				for step := range 4 {
-					spray, err := b.CountFailure(ctx, subject(people[(i+step)%25]), spraying, noon)
+					spray, err := b.CountFailure(ctx, guard.Failure{Subject: subject(people[(i+step)%25]), Limit: spraying, At: noon})
 					if err != nil {
 						return err
 					}
@@ -160,12 +160,12 @@ func TestFailuresOfNobodyAreNotCounted(t *testing.T) {
 		u := b.user(b.tenant())
 		nobody := u
 		nobody.ID = id.UUID()
-		_, err := b.CountFailure(t.Context(), subject(nobody), spraying, noon)
+		_, err := b.CountFailure(t.Context(), guard.Failure{Subject: subject(nobody), Limit: spraying, At: noon})
 		b.isErr(err, user.ErrNotFound)
 		for name, stranger := range b.strangers(u.Tenant) {
 			theirs := u
 			theirs.Tenant = stranger
-			if _, err := b.CountFailure(t.Context(), subject(theirs), spraying, noon); err == nil {
+			if _, err := b.CountFailure(t.Context(), guard.Failure{Subject: subject(theirs), Limit: spraying, At: noon}); err == nil {
 				t.Errorf("%s: the failure was counted", name)
 			}
 		}

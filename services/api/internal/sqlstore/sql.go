@@ -22,6 +22,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"countersign.dev/pkg/seal"
+	"countersign.dev/services/api/internal/activity"
 )
 
 // How long one call may take, waiting for a connection included.
@@ -35,6 +36,7 @@ const (
 type Store struct {
 	dialect dialect
 	keys    *seal.Keyring
+	chain   activity.Chain
 	// Two handles on SQLite, where one connection writes and others read
 	// beside it; the same one twice on Postgres.
 	write, read *handle

@@ -11,19 +11,22 @@ import (
 	"countersign.dev/services/api/internal/user"
 )
 
-// Standing is UserByID, Connection and SMS in one, and as fresh as they are.
-func TestAUserWithItsFactor(t *testing.T) {
+// Standing is UserByID, Connection and the factors in one, and as fresh as they
+// are.
+func TestAUserWithItsFactors(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		u := b.user(b.tenant())
+		var factors []factor.Factor
+		var waiting factor.Factor
+		var codes factor.Set
 		is := func(why string) {
 			t.Helper()
-			var want factor.Standing
+			want := factor.Standing{Factors: factors, Waiting: waiting, Recovery: codes}
 			var err error
 			want.User, err = b.UserByID(t.Context(), u.Tenant, u.ID)
 			b.must(err)
 			want.Connection, err = b.Connection(t.Context(), u.Tenant)
 			b.must(err)
-			want.SMS, _ = b.SMS(t.Context(), u.Tenant, u.ID)
 			for _, key := range []user.Key{{ID: u.ID}, {Canonical: want.User.Email.Canonical}} {
 				if got, err := b.Standing(t.Context(), u.Tenant, key); err != nil || !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: Standing(%+v) = %+v, %v, want %+v", why, key, got, err, want)
@@ -31,14 +34,18 @@ func TestAUserWithItsFactor(t *testing.T) {
 			}
 		}
 		is("no factor")
-		pending := newPending(u, "+41791111111")
-		b.must(b.PutPendingSMS(t.Context(), pending))
-		is("a pending factor is none")
-		b.must(b.ConfirmSMS(t.Context(), pending, nil, noon.Add(time.Minute)))
-		if got, err := b.Standing(t.Context(), u.Tenant, user.Key{ID: u.ID}); err != nil || got.SMS.Phone != pending.Phone {
-			t.Errorf("Standing = %+v, %v, want the factor", got, err)
-		}
-		is("a factor")
+		waiting = newPhone(u, "+41791111111")
+		b.must(b.PutWaiting(t.Context(), waiting, nil))
+		is("one that waits")
+		codes = newSet()
+		factors, waiting = []factor.Factor{b.enrolled(waiting, codes, noon.Add(time.Minute))}, factor.Factor{}
+		is("a phone")
+		app := newApp(u, factor.Add)
+		app.CreatedAt = noon.Add(time.Minute)
+		factors = append(factors, b.enrolled(app, factor.Set{}, noon.Add(time.Minute)))
+		waiting = newApp(u, factor.Reset)
+		b.must(b.PutWaiting(t.Context(), waiting, nil))
+		is("a phone, an app, and one that waits")
 		yes, countries := true, []string{"CH"}
 		_, err := b.UpdateConnection(t.Context(), u.Tenant, tenant.ConnectionChange{Active: &yes, Countries: &countries}, noon)
 		b.must(err)

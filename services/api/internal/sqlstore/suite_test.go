@@ -16,6 +16,7 @@ import (
 	"countersign.dev/services/api/internal/listing"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/totp"
 	"countersign.dev/services/api/internal/user"
 )
 
@@ -46,9 +47,10 @@ func sqlite(t *testing.T) string {
 // bench is a store with what a test needs to fill it.
 type bench struct {
 	*sqlstore.Store
-	t    *testing.T
-	dsn  string
-	keys *seal.Keyring
+	t     *testing.T
+	dsn   string
+	keys  *seal.Keyring
+	index *seal.Index
 }
 
 func keyring(t *testing.T) *seal.Keyring {
@@ -60,10 +62,22 @@ func keyring(t *testing.T) *seal.Keyring {
 	return keys
 }
 
+func index(t *testing.T) *seal.Index {
+	t.Helper()
+	index, err := seal.ParseIndex("index", seal.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
 func open(t *testing.T, cfg sqlstore.Config) *sqlstore.Store {
 	t.Helper()
 	if cfg.Keys == nil {
 		cfg.Keys = keyring(t)
+	}
+	if cfg.Index == nil {
+		cfg.Index = index(t)
 	}
 	s, err := sqlstore.Open(t.Context(), cfg)
 	if err != nil {
@@ -79,8 +93,8 @@ func open(t *testing.T, cfg sqlstore.Config) *sqlstore.Store {
 
 func newBench(t *testing.T, dsn string) *bench {
 	t.Helper()
-	keys := keyring(t)
-	b := &bench{Store: open(t, sqlstore.Config{DSN: dsn, Keys: keys}), t: t, dsn: dsn, keys: keys}
+	b := &bench{t: t, dsn: dsn, keys: keyring(t), index: index(t)}
+	b.Store = open(t, sqlstore.Config{DSN: dsn, Keys: b.keys, Index: b.index})
 	b.must(b.Migrate(t.Context()))
 	return b
 }
@@ -119,7 +133,7 @@ func newOrganization(account string, domain string) (tenant.Organization, []tena
 	for _, env := range []string{tenant.Sandbox, tenant.Default} {
 		connections = append(connections, tenant.Connection{
 			ID: id.UUID(), Tenant: tenant.ID{Account: account, Org: o.ID, Env: env}, Delivery: tenant.DeliverWorker, Countries: []string{},
-			SMSPerHour: 200, SMSPerDay: 1000, CreatedAt: noon, UpdatedAt: noon,
+			SMSPerHour: 200, SMSPerDay: 1000, App: totp.Default(), CreatedAt: noon, UpdatedAt: noon,
 		})
 	}
 	return o, connections

@@ -25,10 +25,12 @@ func TestStrangersFindNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		of := b.tenant()
 		victim := b.inhabit(of)
-		f, err := b.SMS(t.Context(), of, victim.ID)
-		b.must(err)
-		pending := newPending(victim, "+41790000002")
-		b.must(b.PutPendingSMS(t.Context(), pending))
+		b.enrolled(newApp(victim, factor.Add), factor.Set{}, noon)
+		standing := b.standing(victim)
+		f, set := standing.Factors[1], standing.Recovery
+		waiting := newPhone(victim, "+41790000002")
+		waiting.Mode = factor.Reset
+		b.must(b.PutWaiting(t.Context(), waiting, nil))
 		deliveries, err := b.Deliveries(t.Context(), of, delivery.Filter{}, first(1))
 		b.must(err)
 		d := deliveries.Items[0]
@@ -48,7 +50,6 @@ func TestStrangersFindNothing(t *testing.T) {
 					return err
 				},
 				"DeleteUser": func(ctx context.Context) error { _, err := b.DeleteUser(ctx, stranger, victim.ID); return err },
-				"SMS":        func(ctx context.Context) error { _, err := b.SMS(ctx, stranger, victim.ID); return err },
 				"Standing": func(ctx context.Context) error {
 					_, err := b.Standing(ctx, stranger, user.Key{ID: victim.ID})
 					return err
@@ -57,15 +58,25 @@ func TestStrangersFindNothing(t *testing.T) {
 					_, err := b.Standing(ctx, stranger, user.Key{Canonical: victim.Email.Canonical})
 					return err
 				},
-				"PendingSMS":    func(ctx context.Context) error { _, err := b.PendingSMS(ctx, stranger, victim.ID, noon); return err },
-				"PutPendingSMS": func(ctx context.Context) error { return b.PutPendingSMS(ctx, newPending(theirs, "+41790000003")) },
-				"ConfirmSMS": func(ctx context.Context) error {
-					p := pending
-					p.Tenant = stranger
-					return b.ConfirmSMS(ctx, p, nil, noon)
+				"PutWaiting": func(ctx context.Context) error { return b.PutWaiting(ctx, newPhone(theirs, "+41790000003"), nil) },
+				"Confirm": func(ctx context.Context) error {
+					w := waiting
+					w.Tenant = stranger
+					return b.Confirm(ctx, factor.Confirmation{Factor: w, Set: newSet(), At: noon})
+				},
+				"Rename": func(ctx context.Context) error { return b.Rename(ctx, stranger, victim.ID, f.ID, "x", nil) },
+				"Remove": func(ctx context.Context) error { return b.Remove(ctx, stranger, victim.ID, f.ID, nil) },
+				"Reset":  func(ctx context.Context) error { return b.Reset(ctx, stranger, victim.ID, nil, noon) },
+				"Disable": func(ctx context.Context) error {
+					_, err := b.Disable(ctx, factor.Stop{Tenant: stranger, UserID: victim.ID, Factor: "", By: factor.ByGuesses, At: noon}, nil)
+					return err
+				},
+				"UseRecoveryCode": func(ctx context.Context) error {
+					_, err := b.UseRecoveryCode(ctx, factor.Use{Tenant: stranger, UserID: victim.ID, Set: set.ID, Bit: 1, At: noon}, nil)
+					return err
 				},
 				"CountGuess": func(ctx context.Context) error {
-					_, _, err := b.CountGuess(ctx, subject(theirs), window, noon)
+					_, err := b.CountGuess(ctx, subject(theirs), window, noon)
 					return err
 				},
 				"Reserve": func(ctx context.Context) error {
@@ -76,6 +87,9 @@ func TestStrangersFindNothing(t *testing.T) {
 				if err := call(t.Context()); fault.KindOf(err) != fault.NotFound {
 					t.Errorf("%s, %s: %v, want not_found", name, method, err)
 				}
+			}
+			if ok, err := b.AcceptStep(t.Context(), factor.Accepted{Tenant: stranger, UserID: victim.ID, Factor: f.ID, Step: 1 << 30, At: noon}, nil); err != nil || ok {
+				t.Errorf("%s, AcceptStep: %v, %v", name, ok, err)
 			}
 			b.must(b.ReturnGuess(t.Context(), subject(theirs)))
 			b.must(b.ClearGuesses(t.Context(), subject(theirs)))
@@ -105,8 +119,8 @@ func TestStrangersFindNothing(t *testing.T) {
 				b.isErr(err, tenant.ErrNotFound)
 			}
 		}
-		if got, err := b.SMS(t.Context(), of, victim.ID); err != nil || !reflect.DeepEqual(got, f) {
-			t.Errorf("the factor changed to %+v, %v", got, err)
+		if got := b.standing(victim); !reflect.DeepEqual(got.Factors, standing.Factors) || !reflect.DeepEqual(got.Recovery, set) {
+			t.Errorf("the factors changed to %+v", got)
 		}
 		if after := b.dump(); !reflect.DeepEqual(after, before) {
 			t.Errorf("strangers changed rows:\n%v\nbefore:\n%v", after, before)
@@ -118,7 +132,7 @@ func TestStrangersFindNothing(t *testing.T) {
 func (b *bench) dump() map[string][]string {
 	b.t.Helper()
 	out := map[string][]string{}
-	for _, table := range []string{"users", "sms_factors", "guess_budgets", "deliveries", "delivery_attempts", "sandbox_messages", "send_gaps", "send_budgets"} {
+	for _, table := range []string{"users", "factors", "recovery_sets", "guess_budgets", "deliveries", "delivery_attempts", "sandbox_messages", "send_gaps", "send_budgets"} {
 		out[table] = b.rows("SELECT * FROM " + table)
 	}
 	return out
@@ -192,14 +206,15 @@ func TestTenantsWithTheSameAddressShareNothing(t *testing.T) {
 func (b *bench) do(rt *rapid.T, u user.User, number []byte) {
 	ctx := b.t.Context()
 	at := noon.Add(time.Duration(rapid.IntRange(0, 3000).Draw(rt, "minutes")) * time.Minute)
-	pending, _ := b.PendingSMS(ctx, u.Tenant, u.ID, noon)
+	waiting := b.standing(u).Waiting
 	actions := map[string]func() error{
-		"guess":  func() error { _, _, err := b.CountGuess(ctx, subject(u), window, at); return err },
+		"guess":  func() error { _, err := b.CountGuess(ctx, subject(u), window, at); return err },
 		"return": func() error { return b.ReturnGuess(ctx, subject(u)) },
 		"clear":  func() error { return b.ClearGuesses(ctx, subject(u)) },
-		"enrol":  func() error { return b.PutPendingSMS(ctx, newPending(u, u.Phone)) },
+		"enrol":  func() error { return b.PutWaiting(ctx, newPhone(u, u.Phone), nil) },
 		"confirm": func() error {
-			return b.ConfirmSMS(ctx, factor.SMS{ID: pending.ID, Tenant: u.Tenant, UserID: u.ID, Phone: u.Phone}, nil, noon)
+			waiting.Mode, waiting.Tenant, waiting.UserID = factor.Reset, u.Tenant, u.ID
+			return b.Confirm(ctx, factor.Confirmation{Factor: waiting, Set: newSet(), At: noon})
 		},
 		"send": func() error {
 			send := challenge.Send{Number: number, At: at, Budgets: []challenge.Budget{
@@ -232,7 +247,7 @@ func (b *bench) do(rt *rapid.T, u user.User, number []byte) {
 func (b *bench) ofTenant(t tenant.ID) map[string][]string {
 	b.t.Helper()
 	out := map[string][]string{}
-	for _, table := range []string{"connections", "users", "sms_factors", "guess_budgets", "deliveries", "sandbox_messages"} {
+	for _, table := range []string{"connections", "users", "factors", "recovery_sets", "guess_budgets", "deliveries", "sandbox_messages"} {
 		out[table] = b.rows("SELECT * FROM "+table+" WHERE account_id = $1 AND org_id = $2 AND environment = $3", t.Account, t.Org, t.Env)
 	}
 	out["delivery_attempts"] = b.rows("SELECT * FROM delivery_attempts WHERE org_id = $1 AND environment = $2", t.Org, t.Env)
@@ -244,8 +259,10 @@ func TestARowCannotHangOnAnotherTenantsUser(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		u, other := b.user(b.tenant()), b.tenant()
 		for table, insert := range map[string]string{
-			"sms_factors": `INSERT INTO sms_factors (org_id, environment, user_id, pending, account_id, id, phone_sealed, created_at)
-				VALUES ($1, $2, $3, TRUE, $4, 'x', '', 1)`,
+			"factors": `INSERT INTO factors (org_id, environment, user_id, account_id, id, method, name, sealed, algorithm, digits, period, last_step, drift, mode,
+				created_at, disabled_by) VALUES ($1, $2, $3, $4, 'x', 'sms', '', '', '', 0, 0, 0, 0, 'first', 1, '')`,
+			"recovery_sets": `INSERT INTO recovery_sets (org_id, environment, user_id, account_id, id, made, tags, used, obliged, renewals, created_at)
+				VALUES ($1, $2, $3, $4, 'x', '', '', 0, FALSE, 0, 1)`,
 			"guess_budgets": `INSERT INTO guess_budgets (org_id, environment, user_id, class, account_id, fails, in_a_row, level, window_ends)
 				VALUES ($1, $2, $3, 'x', $4, 0, 0, 0, 0)`,
 			"deliveries": `INSERT INTO deliveries (org_id, environment, user_id, account_id, id, request_id, trace_id, channel, recipient, state,

@@ -105,7 +105,7 @@ func TestDeletingAnOrganizationTakesItsUsersAlong(t *testing.T) {
 		b.isErr(err, tenant.ErrNotEmpty)
 		_, err = b.DeleteOrganization(t.Context(), other.Account, sandbox.Org, "", noon)
 		b.isErr(err, tenant.ErrNotFound)
-		tables := []string{"users", "sms_factors", "guess_budgets", "deliveries", "delivery_attempts", "sandbox_messages"}
+		tables := []string{"users", "factors", "recovery_sets", "guess_budgets", "deliveries", "delivery_attempts", "sandbox_messages"}
 		for _, table := range tables {
 			if n := b.count(table); n != 3 {
 				t.Errorf("%d rows in %s, want 3: a refused deletion removed some", n, table)
@@ -223,6 +223,7 @@ func TestAConnectionChangesOnlyWhatIsSaid(t *testing.T) {
 		want, err := b.Connection(t.Context(), of)
 		b.must(err)
 		yes, caller, ten, hundred := true, tenant.DeliverCaller, 10, 100
+		issuer, sha256, eight, sixty := "Acme & Co", "SHA256", 8, 60
 		steps := []struct {
 			change tenant.ConnectionChange
 			expect func()
@@ -233,6 +234,8 @@ func TestAConnectionChangesOnlyWhatIsSaid(t *testing.T) {
 			{tenant.ConnectionChange{Countries: &[]string{"CH", "DE"}}, func() { want.Countries = []string{"CH", "DE"} }},
 			{tenant.ConnectionChange{SMSPerHour: &ten}, func() { want.SMSPerHour = 10 }},
 			{tenant.ConnectionChange{SMSPerDay: &hundred}, func() { want.SMSPerDay = 100 }},
+			{tenant.ConnectionChange{Issuer: &issuer, Digits: &eight}, func() { want.Issuer, want.App.Digits = issuer, 8 }},
+			{tenant.ConnectionChange{Algorithm: &sha256, Period: &sixty}, func() { want.App.Algorithm, want.App.Period = sha256, 60 }},
 			{tenant.ConnectionChange{Countries: &[]string{}}, func() { want.Countries = []string{} }},
 		}
 		for i, step := range steps {

@@ -20,11 +20,12 @@ const (
 
 // Purposes under which numbers are sealed.
 const (
-	sealUserPhone   = "user.phone"
-	sealFactorPhone = "factor.phone"
+	sealUserPhone    = "user.phone"
+	sealFactorPhone  = "factor.phone"
+	sealFactorSecret = "factor.secret"
 )
 
-// rowOf names the row that a number is sealed for: elsewhere it does not open.
+// rowOf names the row that a number or a secret is sealed for: elsewhere it does not open.
 func rowOf(t tenant.ID, userID, rowID string) string {
 	return t.Org + "|" + t.Env + "|" + userID + "|" + rowID
 }

@@ -154,7 +154,7 @@ func TestDeletingAUserTakesEverythingAlong(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(deleted, gone) {
 			t.Errorf("DeleteUser = %+v, %v, want %+v", deleted, err, gone)
 		}
-		for _, table := range []string{"users", "sms_factors", "guess_budgets", "deliveries", "delivery_attempts", "sandbox_messages"} {
+		for _, table := range []string{"users", "factors", "recovery_sets", "guess_budgets", "deliveries", "delivery_attempts", "sandbox_messages"} {
 			if n := b.count(table); n != 1 {
 				t.Errorf("%d rows in %s, want those of the other user", n, table)
 			}

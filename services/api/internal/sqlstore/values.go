@@ -89,6 +89,8 @@ func (o optional) Scan(from any) error {
 		return assign(into, from)
 	case *int:
 		return assign(into, from)
+	case *int64:
+		return assign(into, from)
 	case *bool:
 		return assign(into, from)
 	case *[]byte:

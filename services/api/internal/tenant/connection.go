@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/totp"
 )
 
 // How a code reaches its person.
@@ -38,14 +39,18 @@ type Connection struct {
 	// SMSPerHour and SMSPerDay bound what the organization can spend.
 	SMSPerHour int
 	SMSPerDay  int
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	// Issuer is what authenticator apps show above the code; empty: the
+	// organization's name. App is what new ones are enrolled with.
+	Issuer    string
+	App       totp.Parameters
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 func newConnection(tenant ID, now time.Time) Connection {
 	return Connection{
 		ID: id.UUID(), Tenant: tenant, Delivery: DeliverWorker,
-		SMSPerHour: defaultPerHour, SMSPerDay: defaultPerDay, CreatedAt: now, UpdatedAt: now,
+		SMSPerHour: defaultPerHour, SMSPerDay: defaultPerDay, App: totp.Default(), CreatedAt: now, UpdatedAt: now,
 	}
 }
 
@@ -65,6 +70,10 @@ type ConnectionChange struct {
 	Countries  *[]string
 	SMSPerHour *int
 	SMSPerDay  *int
+	Issuer     *string
+	Algorithm  *string
+	Digits     *int
+	Period     *int
 }
 
 // Connections is the rules of connections.
@@ -97,7 +106,32 @@ func (c *Connections) Update(ctx context.Context, tenant ID, change ConnectionCh
 	if err := within("sms_per_day", change.SMSPerDay, maxPerDay); err != nil {
 		return Connection{}, err
 	}
+	if change.Issuer != nil && *change.Issuer != "" {
+		issuer, err := CleanName("issuer", *change.Issuer)
+		if err != nil {
+			return Connection{}, err
+		}
+		change.Issuer = &issuer
+	}
+	if err := change.app().Validate(); err != nil {
+		return Connection{}, err
+	}
 	return c.Store.UpdateConnection(ctx, tenant, change, c.Now())
+}
+
+// app is what is said about apps, with what is always good for the rest.
+func (change ConnectionChange) app() totp.Parameters {
+	p := totp.Default()
+	if change.Algorithm != nil {
+		p.Algorithm = *change.Algorithm
+	}
+	if change.Digits != nil {
+		p.Digits = *change.Digits
+	}
+	if change.Period != nil {
+		p.Period = *change.Period
+	}
+	return p
 }
 
 func within(name string, value *int, most int) error {
