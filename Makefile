@@ -111,7 +111,7 @@ mutate: ## Break the code in the ways of an honest slip; each must turn its test
 
 .PHONY: bench
 bench: ## Measure calls per second and CPU per call beside their floor, in one run
-	go test -run '^$$' -bench '^Benchmark(Challenge|Validation)$$' -benchtime 2000x -timeout 20m ./services/api
+	go test -run '^$$' -bench '^Benchmark(Challenge|Validation|TOTPValidation)$$' -benchtime 2000x -timeout 20m ./services/api
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./services/e2e/bench
 
 .PHONY: compose-secrets

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/rig"
+	"countersign.dev/pkg/secret"
 )
 
 // authenticator is an app that somebody holds.
@@ -440,4 +443,129 @@ func TestSprayingAppCodesIsRecorded(t *testing.T) {
 		t.Errorf("the activity says %s", listed.raw)
 	}
 	a.validate(a.code(1)).want(200).wantSuccess(true)
+}
+
+// The budget of app codes survives whatever somebody can trigger who does not
+// have the app.
+// Covers R-002 for app codes.
+func TestTheBudgetOfAnAppSurvives(t *testing.T) {
+	t.Parallel()
+	redis := rig.Redis(t)
+	p := distributed(t)
+	p.short = func(t *testing.T) ephemeral.Store {
+		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(redis.URL)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		return store
+	}
+	h := start(t, p).passwords()
+	p.noCourier = true
+	restarted := open(t, p)
+	restarted.token, restarted.org = h.token, h.org
+	eva := h.newUser("eva@acme.test", "")
+	h.withPassword("eva@acme.test", plain)
+	for _, way := range []struct {
+		name string
+		do   func(a *authenticator)
+	}{
+		{"a fresh login with the right password", func(*authenticator) { h.challengePassword("eva@acme.test", plain).want(200) }},
+		{"another device", func(a *authenticator) { h.startApp(a.user, "device_name=Tablet") }},
+		{"another process", func(a *authenticator) { a.h = restarted }},
+		{"another name of the device", func(a *authenticator) {
+			h.call("PUT", h.factors(a.user)+"/"+h.listed(a.user)[""]["id"].(string), "name=Phone").want(200)
+		}},
+		{"another address", func(a *authenticator) {
+			h.call("PUT", "/api/v2/org/"+h.org+"/users/"+a.user, "email=another@acme.test").want(200)
+		}},
+		{"an empty Redis", func(*authenticator) { redis.Kill(); redis.Start(); retrying{h}.house() }},
+	} {
+		user := eva
+		if way.name != "a fresh login with the right password" {
+			user = h.newUser(strings.ReplaceAll(way.name, " ", "-")+"@acme.test", "")
+		}
+		a, _ := h.startApp(user)
+		a.confirm()
+		for range 4 {
+			a.validate(a.wrong()).want(200).wantSuccess(false)
+		}
+		way.do(a)
+		a.validate(a.wrong()).want(200).wantSuccess(false)
+		if r := a.validate(a.code(1)); r.status != 429 {
+			t.Errorf("after %s the sixth guess answers %d %s", way.name, r.status, r.raw)
+		}
+	}
+}
+
+// A user with an app gets no code for a password, a reset or a link alone; a
+// right code of the app ends the login that waits, once, and its tokens say
+// what was proven.
+// Covers R-036 for passwords, resets and links with an app.
+// Covers R-035 for app codes and recovery codes in tokens.
+func TestNoWayAroundAnApp(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		h := start(t, p).passwords()
+		h.call("PUT", "/api/v2/org/"+h.org+"/magic-link-connection", "active=true").want(200)
+		a := h.withApp("eva@acme.test")
+		set := h.setPassword(h.codeFor("eva@acme.test"), plain).want(200)
+		right := h.challengePassword("eva@acme.test", plain).want(200)
+		asked := h.call("POST", "/api/v2/magic-link-challenge", "user_email=eva@acme.test", "redirect_uri="+appURL, "org_domain="+h.org).want(201)
+		followed := h.browser().follow(h.courier.letterFor(t, asked.text("request_id")).Link)
+		if set.body["code"] != nil || right.body["code"] != nil || followed.Get("code") != "" || right.body["mfa_required"] != true {
+			t.Fatalf("without the app: %s, %s, %v", set.raw, right.raw, followed)
+		}
+		amr := func(given *reply) string {
+			t.Helper()
+			part := strings.Split(given.want(200).text("access_token"), ".")[1]
+			raw, err := base64.RawURLEncoding.DecodeString(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var said struct {
+				AMR []string `json:"amr"`
+				ACR string   `json:"acr"`
+			}
+			if err := json.Unmarshal(raw, &said); err != nil {
+				t.Fatal(err)
+			}
+			return strings.Join(said.AMR, " ") + " " + said.ACR
+		}
+		for requestID, want := range map[string]string{
+			set.text("request_id"): "email mfa otp pwd aal2", right.text("request_id"): "mfa otp pwd aal2", followed.Get("request_id"): "email mfa otp aal2",
+		} {
+			a.validate(a.wrong(), "request_id="+requestID).want(200).wantSuccess(false)
+			h.again()
+			ended := a.validate(a.code(0), "request_id="+requestID).want(200).wantSuccess(true)
+			if got := amr(h.tokens(ended.text("authorization_code"))); got != want {
+				t.Errorf("the tokens say %s, want %s", got, want)
+			}
+			h.again()
+			a.validate(a.code(0), "request_id="+requestID).wantFault(404, "not_found")
+		}
+		waiting := h.challengePassword("eva@acme.test", plain).want(200).text("request_id")
+		a.validate(a.codes[0], "request_id="+waiting).want(200).wantSuccess(true)
+		next, _ := h.startApp(a.user)
+		if got := amr(h.tokens(next.confirm("request_id=" + waiting).text("authorization_code"))); got != "mfa otp pwd recovery aal2" {
+			t.Errorf("after recovery the tokens say %s", got)
+		}
+	})
+}
+
+// Three wrong codes of an app after a right password are one mail to the user.
+// Covers R-014 for passwords with app codes.
+func TestFailingAtTheAppIsTold(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t)).passwords()
+	a := h.withApp("eva@acme.test")
+	h.withPassword("eva@acme.test", plain)
+	waiting := h.challengePassword("eva@acme.test", plain).want(200).text("request_id")
+	for range 3 {
+		a.validate(a.wrong(), "request_id="+waiting).want(200).wantSuccess(false)
+	}
+	h.noticed("failures", "notice_second_factor_failing", "eva@acme.test")
+	if listed := h.call("GET", "/api/v2/org/"+h.org+"/activity", "action=mfa.failed").want(200); listed.body["total"] != 1.0 {
+		t.Errorf("the activity says %s", listed.raw)
+	}
 }

@@ -52,21 +52,35 @@ func newBench(b *testing.B, base string) *bench {
 func benchOn(b *testing.B, database string, short ephemeral.Store) *bench {
 	b.Helper()
 	ctx := context.Background()
-	log := slog.New(slog.DiscardHandler)
-	nats := bustest.Server(b)
-	delivery, sealing, index := seal.NewKey(), seal.NewKey(), seal.NewKey()
-	admin, err := api.Operator(ctx, api.OperatorConfig{DatabaseURL: secret.New(database), SealKeys: sealing, InsecureDev: true})
+	keys := benchKeys{seal.NewKey(), seal.NewKey(), seal.NewKey()}
+	admin, err := api.Operator(ctx, api.OperatorConfig{DatabaseURL: secret.New(database), SealKeys: keys.seal, InsecureDev: true})
 	must(b, err)
 	must(b, admin.Migrate(ctx))
 	must(b, admin.Close())
+	h, service := serveBench(b, database, short, keys)
+	must(b, service.Admin().CreateAccount(ctx, "acme", ""))
+	key, err := service.Admin().CreateKey(ctx, "acme", "sandbox", "bench", []string{api.AllScopes})
+	must(b, err)
+	h.furnish(key.ClientID, key.ClientSecret.Reveal())
+	return h
+}
+
+type benchKeys struct{ seal, delivery, index secret.Text }
+
+// serveBench serves a database that is migrated.
+func serveBench(b *testing.B, database string, short ephemeral.Store, with benchKeys) (*bench, *api.Service) {
+	b.Helper()
+	ctx := context.Background()
+	log := slog.New(slog.DiscardHandler)
+	nats := bustest.Server(b)
 	conn := bustest.Bus(b, nats)
 	service, err := api.New(ctx, api.Config{
-		Addr: "127.0.0.1:0", BaseURL: "http://127.0.0.1:8080", DatabaseURL: secret.New(database), SealKeys: sealing, DeliveryKeys: delivery,
-		IndexKey: index, Guesses: 5, GuessCap: 100, SMSCodeLife: 5 * time.Minute, SMSCodeTries: 5, InsecureDev: true,
+		Addr: "127.0.0.1:0", BaseURL: "http://127.0.0.1:8080", DatabaseURL: secret.New(database), SealKeys: with.seal, DeliveryKeys: with.delivery,
+		IndexKey: with.index, Guesses: 5, GuessCap: 100, SMSCodeLife: 5 * time.Minute, SMSCodeTries: 5, InsecureDev: true,
 	}, api.Parts{Ephemeral: short, Bus: conn, Log: log})
 	must(b, err)
 	h := newBench(b, "http://"+service.Addr())
-	keys, err := seal.Parse("delivery keys", delivery)
+	keys, err := seal.Parse("delivery keys", with.delivery)
 	must(b, err)
 	codes := &courier{keys: keys, mail: make(chan parcel, 1<<20), held: map[string]event.SMS{}}
 	h.code = codes.next
@@ -81,11 +95,7 @@ func benchOn(b *testing.B, database string, short ephemeral.Store) *bench {
 		must(b, <-done)
 		must(b, service.Close())
 	})
-	must(b, service.Admin().CreateAccount(ctx, "acme", ""))
-	key, err := service.Admin().CreateKey(ctx, "acme", "sandbox", "bench", []string{api.AllScopes})
-	must(b, err)
-	h.furnish(key.ClientID, key.ClientSecret.Reveal())
-	return h
+	return h, service
 }
 
 // next returns the code of a request, as often as it is asked for.
@@ -113,7 +123,7 @@ func (h *bench) furnish(clientID, clientSecret string) {
 	h.token = field(h.post("/oauth/token", "grant_type", "client_credentials", "client_id", clientID, "client_secret", clientSecret), "access_token")
 	h.org = field(h.post("/api/v2/organizations", "name", "Bench"), "domain")
 	h.call(http.MethodPut, "/api/v2/org/"+h.org+"/totp-connection", "active", "true", "sms_per_hour", "1000000", "sms_per_day", "10000000")
-	for i := range 8 * inFlight {
+	for i := range 4 * inFlight { // each enrolment hashes five recovery codes
 		user := field(h.post("/api/v2/org/"+h.org+"/users", "email", fmt.Sprintf("user%d@acme.test", i), "phone_number", numbered(1000*i)), "id")
 		started := field(h.post("/api/v2/org/"+h.org+"/totp-enrollment/"+user, "method", "sms"), "request_id")
 		h.call(http.MethodPut, "/api/v2/org/"+h.org+"/totp-enrollment/validation/"+user, "code", h.code(started))
