@@ -553,19 +553,68 @@ func TestNoWayAroundAnApp(t *testing.T) {
 	})
 }
 
-// Three wrong codes of an app after a right password are one mail to the user.
+// Three wrong codes of an app after a right password are one mail to the user,
+// in however many logins they come.
 // Covers R-014 for passwords with app codes.
 func TestFailingAtTheAppIsTold(t *testing.T) {
 	t.Parallel()
 	h := start(t, embedded(t)).passwords()
 	a := h.withApp("eva@acme.test")
 	h.withPassword("eva@acme.test", plain)
-	waiting := h.challengePassword("eva@acme.test", plain).want(200).text("request_id")
-	for range 3 {
+	for range 2 { // two in a login, and one in the next
+		waiting := h.challengePassword("eva@acme.test", plain).want(200).text("request_id")
+		a.validate(a.wrong(), "request_id="+waiting).want(200).wantSuccess(false)
 		a.validate(a.wrong(), "request_id="+waiting).want(200).wantSuccess(false)
 	}
 	h.noticed("failures", "notice_second_factor_failing", "eva@acme.test")
 	if listed := h.call("GET", "/api/v2/org/"+h.org+"/activity", "action=mfa.failed").want(200); listed.body["total"] != 1.0 {
 		t.Errorf("the activity says %s", listed.raw)
 	}
+}
+
+// The first code of another device proves nothing about those that were guessed
+// at, so guesses stay counted; and what an administrator has shut meanwhile is
+// not opened by it.
+func TestAnotherDeviceOpensNothing(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		h := start(t, p)
+		for _, method := range []string{"totp", "sms"} {
+			a := h.withApp(method + "@acme.test")
+			for range 3 {
+				a.validate(a.wrong()).want(200).wantSuccess(false)
+			}
+			var code string
+			if method == "sms" {
+				code = h.code(h.call("POST", h.enrollment(a.user), "method=sms", "device_name=Phone", "phone_number="+numbered(1)).want(201))
+			} else {
+				other, _ := h.startApp(a.user, "device_name=Tablet")
+				code = other.code(0)
+			}
+			h.call("PUT", h.enrollment("validation/"+a.user), "code="+code).want(200).wantSuccess(true)
+			for range 2 {
+				a.validate(a.wrong()).want(200).wantSuccess(false)
+			}
+			if r := a.validate(a.wrong()); r.status != 429 {
+				t.Errorf("another %s device gave guesses back: %d %s", method, r.status, r.raw)
+			}
+		}
+		a := h.withApp("eva@acme.test", "device_name=Phone")
+		waiting, _ := h.startApp(a.user, "device_name=Tablet")
+		h.call("POST", h.factors(a.user)+"/"+h.listed(a.user)["Phone"]["id"].(string)+"/disable").want(200)
+		h.call("PUT", h.enrollment("validation/"+a.user), "code="+waiting.code(0)).wantFault(404, "not_found")
+	})
+}
+
+// Who was at the cap and has no factor left can be enrolled again.
+func TestTheCapGoesWithTheLastFactor(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t))
+	a := h.withApp("eva@acme.test", "device_name=Phone")
+	a.validate(a.wrong()).want(200).wantSuccess(false)
+	h.behind(`UPDATE guess_budgets SET in_a_row = 99`)
+	a.validate(a.wrong()).want(200).wantSuccess(false)
+	h.call("DELETE", h.factors(a.user)+"/"+h.listed(a.user)["Phone"]["id"].(string)).want(200)
+	next, _ := h.startApp(a.user)
+	next.confirm()
 }

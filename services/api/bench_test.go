@@ -77,6 +77,7 @@ func serveBench(b *testing.B, database string, short ephemeral.Store, with bench
 	service, err := api.New(ctx, api.Config{
 		Addr: "127.0.0.1:0", BaseURL: "http://127.0.0.1:8080", DatabaseURL: secret.New(database), SealKeys: with.seal, DeliveryKeys: with.delivery,
 		IndexKey: with.index, Guesses: 5, GuessCap: 100, SMSCodeLife: 5 * time.Minute, SMSCodeTries: 5, InsecureDev: true,
+		Argon2Memory: 64, Argon2Passes: 1, Argon2Threads: 1, // each enrolment hashes five recovery codes, and none is measured
 	}, api.Parts{Ephemeral: short, Bus: conn, Log: log})
 	must(b, err)
 	h := newBench(b, "http://"+service.Addr())
@@ -123,7 +124,7 @@ func (h *bench) furnish(clientID, clientSecret string) {
 	h.token = field(h.post("/oauth/token", "grant_type", "client_credentials", "client_id", clientID, "client_secret", clientSecret), "access_token")
 	h.org = field(h.post("/api/v2/organizations", "name", "Bench"), "domain")
 	h.call(http.MethodPut, "/api/v2/org/"+h.org+"/totp-connection", "active", "true", "sms_per_hour", "1000000", "sms_per_day", "10000000")
-	for i := range 4 * inFlight { // each enrolment hashes five recovery codes
+	for i := range 8 * inFlight {
 		user := field(h.post("/api/v2/org/"+h.org+"/users", "email", fmt.Sprintf("user%d@acme.test", i), "phone_number", numbered(1000*i)), "id")
 		started := field(h.post("/api/v2/org/"+h.org+"/totp-enrollment/"+user, "method", "sms"), "request_id")
 		h.call(http.MethodPut, "/api/v2/org/"+h.org+"/totp-enrollment/validation/"+user, "code", h.code(started))

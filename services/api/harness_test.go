@@ -41,6 +41,7 @@ type parts struct {
 	reports   bool // the courier reports what it took, as the sandbox's worker does
 	sandbox   bool // the courier serves the sandbox alone: what goes elsewhere waits on the bus
 	inbox     bool // serves the page /inbox, as dev does
+	dear      bool // hashes at the price that a configuration asks for
 }
 
 // house is a running api service with a demo tenant, and a courier in place
@@ -118,6 +119,9 @@ func open(t *testing.T, p *parts) *house {
 		Addr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", BaseURL: "http://127.0.0.1:8080", DatabaseURL: secret.New(p.database), SealKeys: p.seal,
 		DeliveryKeys: p.delivery, IndexKey: p.index, Guesses: 5, GuessCap: 100, SMSCodeLife: 5 * time.Minute, SMSCodeTries: 5, InsecureDev: true,
 		TwilioAuthToken: secret.New("twilio-auth-token"), DNSServer: "127.0.0.1:1", // nobody: tests ask no server but their own
+	}
+	if !p.dear {
+		cfg.Argon2Memory, cfg.Argon2Passes, cfg.Argon2Threads = 64, 1, 1 // every enrolment hashes five codes
 	}
 	if p.cfg != nil {
 		p.cfg(&cfg)

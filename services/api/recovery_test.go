@@ -232,6 +232,7 @@ func TestTheSixthTimeNeedsAHuman(t *testing.T) {
 func TestRecoveryCodesAreStoredAsHashes(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, p *parts) {
+		p.dear = true
 		h := start(t, p)
 		a := h.withApp("eva@acme.test")
 		seen := map[string]bool{}

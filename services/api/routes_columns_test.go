@@ -245,7 +245,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\+\d\d•••••\d\d`), "<number>"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "<digest>"},
 	{regexp.MustCompile(`\b1[0-9]{12}\b`), "<time>"},
-	{regexp.MustCompile(`\$argon2id\$v=19\$m=19456,t=2,p=1(,keyid=[0-9A-Za-z+/]+)?(\$[0-9A-Za-z+/]+){1,2}$`), "<hash>"},
+	{regexp.MustCompile(`\$argon2id\$v=19\$m=64,t=1,p=1(,keyid=[0-9A-Za-z+/]+)?(\$[0-9A-Za-z+/]+){1,2}$`), "<hash>"},
 	{regexp.MustCompile(`\b[A-Z2-7]{26}\b`), "<trace>"},
 }
 

@@ -38,7 +38,7 @@ func (s *Service) Validate(ctx context.Context, w Whose, code Code) (Checked, er
 		return Checked{}, guard.ErrShut
 	}
 	if i := slices.IndexFunc(taking, func(f Factor) bool { return f.Method == SMS }); i >= 0 && len(taking) == 1 {
-		return s.checkSent(ctx, w, purposeLogin, taking[i], code)
+		return s.checkSent(ctx, w, w.try(purposeLogin), taking[i], code)
 	}
 	return s.checkDigits(ctx, w, taking, code)
 }
@@ -65,7 +65,7 @@ func (s *Service) checkDigits(ctx context.Context, w Whose, taking []Factor, cod
 	if err != nil {
 		return Checked{}, s.shutNow(ctx, w, err)
 	}
-	checked := Checked{Outcome: verdict.Outcome, Method: App}
+	checked := Checked{Outcome: verdict.Outcome, Method: App, InARow: verdict.InARow}
 	switch {
 	case verdict.App == nil && verdict.Sent.ID != "":
 		if checked, err = s.settle(ctx, answer, verdict); err != nil {
@@ -81,9 +81,9 @@ func (s *Service) checkDigits(ctx context.Context, w Whose, taking []Factor, cod
 }
 
 // checkSent compares with the code that was sent to a phone and nothing else.
-func (s *Service) checkSent(ctx context.Context, w Whose, purpose string, f Factor, code Code) (Checked, error) {
-	answer, sent := s.sent(w, purpose, f, code)
-	verdict, err := s.Guard.Digits(ctx, w.try(purpose), guard.Digits{Typed: code.digits, Sent: sent}, nil)
+func (s *Service) checkSent(ctx context.Context, w Whose, t guard.Try, f Factor, code Code) (Checked, error) {
+	answer, sent := s.sent(w, t.Purpose, f, code)
+	verdict, err := s.Guard.Digits(ctx, t, guard.Digits{Typed: code.digits, Sent: sent}, nil)
 	if err != nil {
 		return Checked{}, s.shutNow(ctx, w, err)
 	}
@@ -110,7 +110,7 @@ func (s *Service) settle(ctx context.Context, answer challenge.Answer, verdict g
 		s.Notices.Relay.Wake()
 	}
 	return Checked{
-		Outcome: verdict.Outcome, Method: SMS, RequestID: found.RequestID, IssuedAt: found.IssuedAt, SentAt: found.SentAt, ByCaller: found.ByCaller,
+		Outcome: verdict.Outcome, Method: SMS, InARow: verdict.InARow, RequestID: found.RequestID, IssuedAt: found.IssuedAt, SentAt: found.SentAt, ByCaller: found.ByCaller,
 	}, err
 }
 

@@ -32,6 +32,18 @@ func (s *Service) ReadCode(ctx context.Context, source netip.Addr, text secret.T
 	if code, ok := parseRecoveryCode(text.Reveal()); ok {
 		return Code{recovery: code}, nil
 	}
+	return s.malformed(ctx, source)
+}
+
+// ReadDigits is ReadCode where a recovery code cannot be meant.
+func (s *Service) ReadDigits(ctx context.Context, source netip.Addr, text secret.Text) (Code, error) {
+	if digitsPattern.MatchString(text.Reveal()) {
+		return Code{digits: text}, nil
+	}
+	return s.malformed(ctx, source)
+}
+
+func (s *Service) malformed(ctx context.Context, source netip.Addr) (Code, error) {
 	if err := s.Guard.Malformed(ctx, source); err != nil {
 		return Code{}, err
 	}

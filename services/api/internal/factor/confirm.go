@@ -42,9 +42,6 @@ func (s *Service) ConfirmEnrolment(ctx context.Context, w Whose, code Code) (out
 	if f.ID == "" || !f.ExpiresAt.After(now) {
 		return Confirmed{}, ErrNoWaiting
 	}
-	if code.digits.IsZero() {
-		return Confirmed{}, ErrMalformed
-	}
 	confirm := func(ctx context.Context, step int64, drift int) error {
 		codes, err := s.confirm(ctx, w, Confirmation{Factor: f, Step: step, Drift: drift, At: now})
 		if err == nil {
@@ -63,6 +60,14 @@ func (s *Service) ConfirmEnrolment(ctx context.Context, w Whose, code Code) (out
 	return out, nil
 }
 
+// first is the guess at the first code of a factor. Beside other factors it
+// proves nothing about those.
+func (w Whose) first(f Factor) guard.Try {
+	t := w.try(purposeEnroll)
+	t.KeepsCount = f.Mode == Add
+	return t
+}
+
 // checkWithin is how long a first code may be checked: somebody waits.
 // What a right one leads to may take longer.
 const checkWithin = 1750 * time.Millisecond
@@ -77,20 +82,20 @@ func (s *Service) confirmApp(ctx context.Context, w Whose, f Factor, code Code, 
 	checking, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	digits := guard.Digits{Typed: code.digits, Apps: apps}
-	verdict, err := s.Guard.Digits(checking, w.try(purposeEnroll), digits, func(_ context.Context, c guard.AppCode) (bool, error) {
+	verdict, err := s.Guard.Digits(checking, w.first(f), digits, func(_ context.Context, c guard.AppCode) (bool, error) {
 		err := confirm(ctx, c.Step, c.Drift) // it has its own time, for five hashes
 		return err == nil, err
 	})
 	if err != nil {
 		return Checked{}, err
 	}
-	return Checked{Outcome: verdict.Outcome, Method: App}, s.last(ctx, w, verdict)
+	return Checked{Outcome: verdict.Outcome, Method: App, InARow: verdict.InARow}, s.last(ctx, w, verdict)
 }
 
 func (s *Service) confirmPhone(ctx context.Context, w Whose, f Factor, code Code, confirm confirming) (Checked, error) {
 	checking, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	checked, err := s.checkSent(checking, w, purposeEnroll, f, code)
+	checked, err := s.checkSent(checking, w, w.first(f), f, code)
 	if err != nil || !checked.OK() {
 		return checked, err
 	}
@@ -118,6 +123,7 @@ func (s *Service) confirm(ctx context.Context, w Whose, c Confirmation) (codes [
 type Checked struct {
 	Outcome ephemeral.Outcome
 	Method  string // that proved it, when OK
+	InARow  int    // wrong codes of the user, when Wrong
 	// Of a code that was sent.
 	RequestID string
 	IssuedAt  time.Time

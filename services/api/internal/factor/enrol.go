@@ -40,7 +40,6 @@ var (
 	ErrNoNumber = fault.New(fault.Invalid, "missing_parameter", "phone_number must be provided, since the user has none")
 	ErrTooMany  = fault.Newf(fault.Conflict, "too_many_devices", "a user has at most %d authenticator apps; remove one first", MostApps)
 	ErrForce    = fault.New(fault.Forbidden, "insufficient_scope", "force_enroll replaces all that a user can prove; that needs the scope factors:reset")
-	ErrRenewals = fault.Newf(fault.Conflict, "renewals_spent", "recovery codes have led to %d enrolments; verify who the user is and use force_enroll=true", mostRenewals)
 )
 
 // Enrolment is what somebody wants to enrol.
@@ -111,8 +110,6 @@ func (w Whose) mode(e Enrolment) (Mode, error) {
 		return "", ErrForce
 	case e.Force:
 		return Reset, nil
-	case w.Recovery.Obliged && w.Recovery.Renewals >= mostRenewals:
-		return "", ErrRenewals
 	case w.Recovery.Obliged:
 		return Renew, nil
 	case len(w.Factors) == 0:

@@ -23,9 +23,6 @@ const (
 	setSize = 5
 	// RecoveryGap is how long a user must wait after using one.
 	RecoveryGap = 24 * time.Hour
-	// mostRenewals is how many enrolments the codes of a set lead to. The next
-	// one needs a human who verifies the user, and force_enroll.
-	mostRenewals = setSize
 )
 
 // ErrWait answers for a second recovery code within a day. Nothing was
@@ -128,7 +125,7 @@ func (s *Service) tryRecovery(ctx context.Context, w Whose, code RecoveryCode) (
 		end := strconv.FormatInt(now.Add(RecoveryGap).UnixMilli(), 10)
 		_ = s.Gate.Put(context.WithoutCancel(ctx), gate(w), []byte(end), RecoveryGap)
 	}
-	return Checked{Outcome: verdict.Outcome, Method: Recovery}, s.last(ctx, w, verdict)
+	return Checked{Outcome: verdict.Outcome, Method: Recovery, InARow: verdict.InARow}, s.last(ctx, w, verdict)
 }
 
 // mayRecover refuses a second code within a day before anything is hashed. The

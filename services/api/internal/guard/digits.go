@@ -46,8 +46,10 @@ type Verdict struct {
 	Outcome ephemeral.Outcome
 	App     *AppCode          // whose code it was, when Right or Used and an app's
 	Sent    ephemeral.Verdict // what was found of a sent one
-	// Last says that this wrong guess was the last one that the cap allows.
-	Last bool
+	// InARow is how many wrong guesses of the user this wrong one was, without a
+	// right one between. Last says that it was the last that the cap allows.
+	InARow int
+	Last   bool
 }
 
 // Digits guesses a code. The guess is counted in SQL before anything is
@@ -89,7 +91,9 @@ func (g *Guard) Digits(ctx context.Context, t Try, d Digits, accept func(context
 			v.Outcome = ephemeral.Wrong // it was compared with those of apps, too
 		}
 	}
-	v.Last = v.Outcome == ephemeral.Wrong && count.InARow >= g.Policy.Cap
+	if v.Outcome == ephemeral.Wrong {
+		v.InARow, v.Last = count.InARow, count.InARow >= g.Policy.Cap
+	}
 	return v, g.settle(ctx, t, v.Outcome, d.Sent, now)
 }
 
@@ -141,6 +145,9 @@ func (g *Guard) settle(ctx context.Context, t Try, outcome ephemeral.Outcome, se
 	case ephemeral.Wrong:
 		return g.failed(ctx, t, now)
 	case ephemeral.Right:
+		if t.KeepsCount {
+			return g.Store.ReturnGuess(ctx, t.Subject, sent.Accepted...)
+		}
 		return g.Store.ClearGuesses(ctx, t.Subject, sent.Accepted...)
 	case ephemeral.Used:
 		return g.Store.ReturnGuess(ctx, t.Subject, g.refused(t, outcome)...)

@@ -39,6 +39,10 @@ type Try struct {
 	Subject
 	By      activity.By
 	Purpose string
+	// KeepsCount says that a right code proves nothing about what was guessed
+	// at before, such as the first code of another device: its own guess is
+	// given back, and the others stay counted.
+	KeepsCount bool
 }
 
 // Policy bounds guessing. Its hard limits are checked by Validate.

@@ -61,9 +61,9 @@ func (g *Guard) tryRecovery(ctx context.Context, t Try, typed secret.Text, set S
 			found = i
 		}
 	}
-	v := Verdict{Outcome: ephemeral.Wrong, Last: found < 0 && count.InARow >= g.Policy.Cap}
+	v := Verdict{Outcome: ephemeral.Wrong, InARow: count.InARow, Last: count.InARow >= g.Policy.Cap}
 	if found >= 0 {
-		v.Outcome = ephemeral.Used
+		v = Verdict{Outcome: ephemeral.Used}
 		if !set.Used(found) {
 			first, err := accept(ctx, found)
 			if err != nil {

@@ -13,7 +13,7 @@ import (
 type enrolIn struct {
 	Method   string `in:"method" doc:"The kind of factor: totp (an authenticator app) when nothing is said, or sms."`
 	Phone    string `in:"phone_number" doc:"Of sms: number in E.164, such as +4915112345678; the user's own when it is left out."`
-	Name     string `in:"device_name" doc:"What the user calls the device. With a name a device is enrolled beside those that the user has."`
+	Name     string `in:"device_name" doc:"What the user calls the device. With a name a device is enrolled beside those that the user has: ask for it only when the user has just proven one of them."`
 	Force    bool   `in:"force_enroll" doc:"Replaces all factors and recovery codes once the new factor is confirmed; until then the old ones are good. Needs the scope factors:reset."`
 	QRFormat string `in:"qr_format" doc:"Of totp: how the QR code is drawn, png when nothing is said, or svg."`
 	ClientIP string `in:"client_ip" doc:"Address of the person who asks, as your server sees it. With it one address can ask for codes to few different numbers only."`
@@ -85,7 +85,7 @@ func drawn(uri secret.Text, format string) (*string, error) {
 }
 
 func (a *API) confirmEnrolment(ctx context.Context, c pipeline.Call, in confirmIn) (enrollmentOut, error) {
-	whose, code, err := a.answer(ctx, c, in.Code)
+	whose, code, err := a.answer(ctx, c, in.Code, a.Factors.ReadDigits)
 	if err != nil {
 		return enrollmentOut{}, err
 	}

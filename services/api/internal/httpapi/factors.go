@@ -74,7 +74,7 @@ func (a *API) challenge(ctx context.Context, c pipeline.Call, in challengeIn) (c
 }
 
 func (a *API) validate(ctx context.Context, c pipeline.Call, in validateIn) (challengeOut, error) {
-	whose, code, err := a.answer(ctx, c, in.Code)
+	whose, code, err := a.answer(ctx, c, in.Code, a.Factors.ReadCode)
 	if err != nil {
 		return challengeOut{}, err
 	}
@@ -90,11 +90,11 @@ func (a *API) validate(ctx context.Context, c pipeline.Call, in validateIn) (cha
 	case in.RequestID == "":
 		return out, nil
 	case checked.Wrong():
-		return out, a.failedLogin(ctx, c, whose, in.RequestID)
+		return out, a.failedLogin(ctx, c, whose, checked)
 	case checked.ByRecovery():
 		// The code is used, and the answer must say so whatever becomes of the
 		// login: at worst its user logs in again with the new factor.
-		if err := a.Logins.Recovered(ctx, in.RequestID, whose.Tenant, whose.User.ID, c.Key.ID); err != nil {
+		if waits, err := a.Logins.Recovered(ctx, in.RequestID, whose.Tenant, whose.User.ID, c.Key.ID); err != nil || !waits {
 			out.Error = orNull(noSuchLogin)
 		}
 		return out, nil
@@ -118,12 +118,15 @@ func (a *API) waits(ctx context.Context, c pipeline.Call, w factor.Whose, reques
 	return err
 }
 
-// failedLogin tells the user when somebody goes on failing at the second
-// factor of a login.
-func (a *API) failedLogin(ctx context.Context, c pipeline.Call, w factor.Whose, requestID string) error {
-	news, err := a.Logins.Fail(ctx, requestID, w.Tenant, w.User.ID, c.Key.ID)
-	if err != nil || !news {
-		return err
+// failures is how many wrong codes in a row are news.
+const failures = 3
+
+// failedLogin tells the user when somebody who has proven the first factor goes
+// on failing at the second. Wrong codes count over all logins: whoever
+// begins another one after two of them is heard of, too.
+func (a *API) failedLogin(ctx context.Context, c pipeline.Call, w factor.Whose, checked factor.Checked) error {
+	if checked.InARow < failures {
+		return nil
 	}
 	return a.Notices.Tell(ctx, notice.About{Org: c.Org, User: w.User, By: w.By}, event.TemplateNoticeSecondFactorFailing, event.TypeMFAFailed)
 }
@@ -217,7 +220,10 @@ func readClientIP(text string) (netip.Addr, error) {
 	return addr.Unmap(), nil
 }
 
-func (a *API) answer(ctx context.Context, c pipeline.Call, typed secret.Text) (factor.Whose, factor.Code, error) {
+// reading tells what a text can be a code of.
+type reading func(ctx context.Context, source netip.Addr, typed secret.Text) (factor.Code, error)
+
+func (a *API) answer(ctx context.Context, c pipeline.Call, typed secret.Text, read reading) (factor.Whose, factor.Code, error) {
 	if typed.IsZero() {
 		return factor.Whose{}, factor.Code{}, fault.New(fault.Invalid, "missing_parameter", "code must be provided")
 	}
@@ -225,7 +231,7 @@ func (a *API) answer(ctx context.Context, c pipeline.Call, typed secret.Text) (f
 	if err != nil {
 		return factor.Whose{}, factor.Code{}, err
 	}
-	code, err := a.Factors.ReadCode(ctx, c.Source, typed)
+	code, err := read(ctx, c.Source, typed)
 	return whose, code, err
 }
 

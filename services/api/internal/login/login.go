@@ -71,8 +71,6 @@ type Login struct {
 	Password int `json:"password,omitempty"`
 	// MustChange says that the login ends in a new password instead of a code.
 	MustChange bool `json:"must_change,omitempty"`
-	// Failed counts wrong codes of the second factor.
-	Failed int `json:"failed,omitempty"`
 }
 
 // Completed is how far a login has come: a code, or one of the reasons for
@@ -135,20 +133,20 @@ func (s *Service) Continue(ctx context.Context, requestID string, t tenant.ID, u
 }
 
 // Recovered notes that a recovery code was used for the login of a request. The
-// login goes on waiting, for a new factor (see Reenrolled). Where none waits it
-// does nothing.
-func (s *Service) Recovered(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) error {
+// login goes on waiting, for a new factor (see Reenrolled). It reports false
+// when none waits.
+func (s *Service) Recovered(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (bool, error) {
 	l, stored, err := s.waiting(ctx, requestID, t, userID, clientID)
 	if err != nil || stored == nil {
-		return err
+		return false, err
 	}
 	l.AMR = append(l.AMR, grant.Recovery)
 	next, err := json.Marshal(l)
 	if err != nil {
-		return fmt.Errorf("encode login: %w", err)
+		return false, fmt.Errorf("encode login: %w", err)
 	}
-	_, err = s.Waiting.Swap(ctx, key(t, userID, requestID), stored, next, waits+time.Minute)
-	return err
+	// Nothing else changes a login that waits but its end.
+	return s.Waiting.Swap(ctx, key(t, userID, requestID), stored, next, waits+time.Minute)
 }
 
 // Reenrolled ends the login of a request whose user has used a recovery code
@@ -160,27 +158,6 @@ func (s *Service) Reenrolled(ctx context.Context, requestID string, t tenant.ID,
 		return Completed{}, false, err
 	}
 	return s.Continue(ctx, requestID, t, userID, clientID, proof)
-}
-
-// failures is how many wrong codes after a right first factor are news.
-const failures = 3
-
-// Fail counts a wrong code of the second factor against the login that waits
-// for it, and reports whether its user should hear of it: somebody has the
-// first factor and not the second (R-014). Who loses a race here is not
-// counted, which delays the news at most.
-func (s *Service) Fail(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (news bool, err error) {
-	l, stored, err := s.waiting(ctx, requestID, t, userID, clientID)
-	if err != nil || stored == nil {
-		return false, err
-	}
-	l.Failed++
-	next, err := json.Marshal(l)
-	if err != nil {
-		return false, fmt.Errorf("encode login: %w", err)
-	}
-	counted, err := s.Waiting.Swap(ctx, key(t, userID, requestID), stored, next, waits+time.Minute)
-	return counted && l.Failed == failures, err
 }
 
 // waiting reads the login that waits under a request; stored is nil when there

@@ -63,7 +63,7 @@ func Encode(text secret.Text) (Image, error) {
 // row is one line of modules.
 func (i Image) row(y int) []bool { return i.dark[y*i.size : (y+1)*i.size] }
 
-// PNG is the picture in black on white, eight pixels a module.
+// PNG is the picture in black on white, scale pixels a module.
 func (i Image) PNG() ([]byte, error) {
 	// With two colors a pixel takes one bit.
 	picture := image.NewPaletted(image.Rect(0, 0, i.size*scale, i.size*scale), color.Palette{color.White, color.Black})

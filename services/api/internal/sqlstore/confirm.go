@@ -6,6 +6,7 @@ import (
 	"database/sql"
 
 	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/guard"
 )
 
 // Confirm implements factor.Store. The user's row is locked first, as by
@@ -17,6 +18,11 @@ func (s *Store) Confirm(ctx context.Context, c factor.Confirmation) error {
 		if err := one(ctx, tx, factor.ErrNoWaiting, stmt("lock user",
 			`SELECT phone_sealed FROM users`+oneUser+s.dialect.forUpdate, t.Account, t.Org, t.Env, f.UserID), &phone); err != nil {
 			return err
+		}
+		if f.Mode == factor.Add {
+			if err := mayAdd(ctx, tx, f); err != nil {
+				return err
+			}
 		}
 		// When the confirmation misses, all this is taken back with it.
 		if f.Mode == factor.Renew || f.Mode == factor.Reset {
@@ -44,13 +50,25 @@ func (s *Store) Confirm(ctx context.Context, c factor.Confirmation) error {
 	})
 }
 
+// mayAdd returns factor.ErrNoWaiting when a device that was to stand beside
+// others stands alone by now: they were disabled or removed, or a recovery code
+// was used. What was shut meanwhile is not opened by an enrolment from before.
+func mayAdd(ctx context.Context, tx *sql.Tx, f factor.Factor) error {
+	var beside string
+	return one(ctx, tx, factor.ErrNoWaiting, stmt("look for other factors",
+		`SELECT id FROM factors WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
+			AND confirmed_at IS NOT NULL AND disabled_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM recovery_sets r WHERE r.account_id = $1 AND r.org_id = $2 AND r.environment = $3 AND r.user_id = $4 AND r.obliged = TRUE)
+		LIMIT 1`, f.Tenant.Account, f.Tenant.Org, f.Tenant.Env, f.UserID), &beside)
+}
+
 // followConfirmation does to recovery codes, guesses and logins what the mode
 // of an enrolment says.
 func (s *Store) followConfirmation(ctx context.Context, tx *sql.Tx, c factor.Confirmation) error {
 	f, t := c.Factor, c.Factor.Tenant
 	if f.Mode == factor.Renew {
-		// Nobody enrols anew without having used a code, or more often than
-		// there were codes.
+		// Nobody enrols anew without having used a code, so never more often
+		// than there were codes.
 		if err := mustTouch(ctx, tx, factor.ErrNoWaiting, stmt("count renewal",
 			`UPDATE recovery_sets SET obliged = FALSE, renewals = renewals + 1
 			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND obliged = TRUE`, t.Account, t.Org, t.Env, f.UserID)); err != nil {
@@ -61,6 +79,13 @@ func (s *Store) followConfirmation(ctx context.Context, tx *sql.Tx, c factor.Con
 		if err := putSet(ctx, tx, c); err != nil {
 			return err
 		}
+	}
+	if f.Mode == factor.Add { // it proves nothing about the factors that were guessed at
+		if f.Method == factor.SMS { // whose guess was given back with its code
+			return nil
+		}
+		_, err := exec(ctx, tx, stmt("return guess", giveGuessBack, t.Account, t.Org, t.Env, f.UserID, guard.SecondFactor))
+		return err
 	}
 	if err := clearGuesses(ctx, tx, t, f.UserID); err != nil {
 		return err

@@ -3,11 +3,13 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -89,31 +91,34 @@ func (s *Store) PutWaiting(ctx context.Context, f factor.Factor, told []outbox.E
 // giveBack forgets the guesses of a user none of whose factors can be guessed.
 func (s *Store) giveBack(ctx context.Context, tx *sql.Tx, t tenant.ID, userID string) error {
 	_, err := exec(ctx, tx, stmt("give back guesses",
-		`DELETE FROM guess_budgets WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND NOT EXISTS (
+		clearGuess+` AND NOT EXISTS (
 			SELECT 1 FROM factors WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
-				AND confirmed_at IS NOT NULL AND disabled_at IS NULL)`, t.Account, t.Org, t.Env, userID))
+				AND confirmed_at IS NOT NULL AND disabled_at IS NULL)`, t.Account, t.Org, t.Env, userID, guard.SecondFactor))
 	return err
 }
 
-// AcceptStep implements factor.Store.
+// AcceptStep implements factor.Store. It touches its rows in the order in which
+// they go with their user, so that the two do not wait for each other.
 func (s *Store) AcceptStep(ctx context.Context, a factor.Accepted, told []outbox.Entry) (accepted bool, err error) {
 	t := a.Tenant
 	err = s.inTx(ctx, "accept code", limit, func(ctx context.Context, tx *sql.Tx) error {
-		touched, err := exec(ctx, tx, stmt("use up time step",
+		if err := clearGuesses(ctx, tx, t, a.UserID); err != nil {
+			return err
+		}
+		// When this misses, what was cleared is taken back with it.
+		if err := mustTouch(ctx, tx, errNone, stmt("use up time step",
 			`UPDATE factors SET last_step = $6, drift = $7, used_at = $8
 			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id = $5 AND method = 'totp'
 				AND confirmed_at IS NOT NULL AND disabled_at IS NULL AND last_step < $6`,
-			t.Account, t.Org, t.Env, a.UserID, a.Factor, a.Step, a.Drift, millis(a.At)))
-		if err != nil || touched == 0 {
-			return err
-		}
-		accepted = true
-		if err := clearGuesses(ctx, tx, t, a.UserID); err != nil {
+			t.Account, t.Org, t.Env, a.UserID, a.Factor, a.Step, a.Drift, millis(a.At))); err != nil {
 			return err
 		}
 		return s.insertEntries(ctx, tx, told)
 	})
-	return accepted && err == nil, err
+	if errors.Is(err, errNone) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Disable implements factor.Store.
@@ -168,6 +173,10 @@ func (s *Store) Remove(ctx context.Context, t tenant.ID, userID, factorID string
 		if err := mustTouch(ctx, tx, factor.ErrNotFound, stmt("remove factor",
 			`DELETE FROM factors WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id = $5 AND confirmed_at IS NOT NULL`,
 			t.Account, t.Org, t.Env, userID, factorID)); err != nil {
+			return err
+		}
+		// Who was at the cap can be enrolled again once nothing is left.
+		if err := s.giveBack(ctx, tx, t, userID); err != nil {
 			return err
 		}
 		return s.insertEntries(ctx, tx, told)

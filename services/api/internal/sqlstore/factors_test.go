@@ -7,10 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/fault"
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/totp"
@@ -293,6 +296,47 @@ func TestAResetGivesGuessesBackWhereNothingCanBeGuessed(t *testing.T) {
 		b.must(b.PutWaiting(t.Context(), newApp(u, factor.Reset), nil))
 		if !count().OK {
 			t.Error("the reset cannot be confirmed")
+		}
+	})
+}
+
+// A code may be accepted while its user, or the whole organization, is being
+// deleted: one of the two is first, and neither waits for the other for ever.
+func TestAcceptingACodeWhileItsUserGoes(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		account := b.account()
+		for range 30 {
+			o := b.organization(account.ID)
+			of := tenant.ID{Account: account.ID, Org: o.ID, Env: tenant.Sandbox}
+			u, other := b.user(of), b.user(of)
+			apps := []factor.Factor{b.enrolled(newApp(u, factor.First), newSet(), noon), b.enrolled(newApp(other, factor.First), newSet(), noon)}
+			b.guesses(subject(u), 1, noon, 1, time.Time{})
+			errs := together(t, 12, func(ctx context.Context, i int) error {
+				switch i {
+				case 0:
+					_, err := b.DeleteUser(ctx, of, u.ID)
+					return err
+				case 1:
+					_, err := b.DeleteOrganization(ctx, account.ID, o.ID, "", noon)
+					return err
+				}
+				f := apps[i%2]
+				_, err := b.CountGuess(ctx, guard.Subject{Tenant: of, UserID: f.UserID, Class: guard.SecondFactor}, window, noon)
+				if err != nil {
+					return err
+				}
+				happened := b.composer(noon).Event(happened(of, f.UserID, event.TypeCodeAccepted, nil))
+				_, err = b.AcceptStep(ctx, factor.Accepted{Tenant: of, UserID: f.UserID, Factor: f.ID, Step: int64(200 + i), At: noon}, []outbox.Entry{happened})
+				return err
+			})
+			for i, err := range errs {
+				if err != nil && fault.KindOf(err) != fault.NotFound {
+					t.Errorf("call %d: %v", i, err)
+				}
+			}
+		}
+		if report := b.verified(); !report.Sound() {
+			t.Errorf("%+v", report)
 		}
 	})
 }

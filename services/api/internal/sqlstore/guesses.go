@@ -77,12 +77,12 @@ func (s *Store) nextGuess(ctx context.Context, g guard.Subject, w guard.Window, 
 
 // ReturnGuess implements guard.Store.
 func (s *Store) ReturnGuess(ctx context.Context, g guard.Subject, told ...outbox.Entry) error {
-	return s.guessed(ctx, told, stmt("return guess",
-		`UPDATE guess_budgets SET fails = CASE WHEN fails > 0 THEN fails - 1 ELSE 0 END,
-			in_a_row = CASE WHEN in_a_row > 0 THEN in_a_row - 1 ELSE 0 END
-		WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND class = $5`,
-		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.Class))
+	return s.guessed(ctx, told, stmt("return guess", giveGuessBack, g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.Class))
 }
+
+const giveGuessBack = `UPDATE guess_budgets SET fails = CASE WHEN fails > 0 THEN fails - 1 ELSE 0 END,
+		in_a_row = CASE WHEN in_a_row > 0 THEN in_a_row - 1 ELSE 0 END
+	WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND class = $5`
 
 const clearGuess = `DELETE FROM guess_budgets WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND class = $5`
 

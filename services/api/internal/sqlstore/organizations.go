@@ -149,12 +149,13 @@ func (s *Store) DeleteOrganization(ctx context.Context, account, orgID, sparing 
 	return o, nil
 }
 
-// holdOrganization locks a living organization. With an environment to spare
+// holdOrganization locks a living organization, against all but the foreign keys
+// of what is written about its users meanwhile. With an environment to spare
 // it returns inhabited while that has users.
 func (s *Store) holdOrganization(ctx context.Context, tx *sql.Tx, account, orgID, sparing string, inhabited error) error {
 	var locked string
 	if err := one(ctx, tx, tenant.ErrNotFound, stmt("lock organization",
-		`SELECT id FROM organizations WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL`+s.dialect.forUpdate,
+		`SELECT id FROM organizations WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL`+s.dialect.forNoKeyUpdate,
 		account, orgID), &locked); err != nil || sparing == "" {
 		return err
 	}

@@ -37,7 +37,8 @@ func (s *Store) EnqueueWithin(ctx context.Context, b challenge.Budget, at time.T
 // insertEntries writes what is to leave after the change that tx makes, with
 // the deliveries of its messages and the records of its events. They are due
 // at once. Events come last: a record is written under a lock that other users
-// may wait for, and after it nothing else is locked. It returns
+// may wait for, and after it nothing is locked but, for its key, the
+// organization. It returns
 // user.ErrNotFound or tenant.ErrNotFound when the one it belongs to is gone.
 func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []outbox.Entry) error {
 	entries = slices.Clone(entries)

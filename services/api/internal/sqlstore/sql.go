@@ -50,13 +50,13 @@ type dialect struct {
 	goose goose.Dialect
 	// Row locks. SQLite needs none: its transactions hold the only write lock
 	// from their start.
-	forUpdate, forShare, skipLocked string
+	forUpdate, forNoKeyUpdate, forShare, skipLocked string
 }
 
 var (
 	postgresDialect = dialect{
 		name: "postgres", goose: goose.DialectPostgres,
-		forUpdate: " FOR UPDATE", forShare: " FOR SHARE", skipLocked: " FOR UPDATE SKIP LOCKED",
+		forUpdate: " FOR UPDATE", forNoKeyUpdate: " FOR NO KEY UPDATE", forShare: " FOR SHARE", skipLocked: " FOR UPDATE SKIP LOCKED",
 	}
 	sqliteDialect = dialect{name: "sqlite", goose: goose.DialectSQLite3}
 )

@@ -24,6 +24,7 @@ CREATE TABLE activity (
 );
 CREATE INDEX activity_list ON activity (account_id, org_id, environment, created_at, id);
 CREATE INDEX activity_user ON activity (account_id, org_id, environment, user_id, created_at, id);
+CREATE INDEX activity_action ON activity (account_id, org_id, environment, action, created_at, id);
 
 -- The end of each chain. Its seal is no hash of a record, so that cutting off
 -- the last records is noticed, too.
