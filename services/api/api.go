@@ -38,6 +38,7 @@ import (
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/hashing"
 	"countersign.dev/services/api/internal/httpapi"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/oidc"
@@ -76,6 +77,7 @@ type Service struct {
 	relay     *relay.Relay
 	outgoing  *relay.Outgoing // wakes for what rules have put into the outbox
 	grants    *grant.Service
+	turns     *hashing.Pool
 	handler   http.Handler
 	tls       *tls.Config // nil serves plain HTTP
 	listener  net.Listener
@@ -127,12 +129,12 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	users := &user.Service{Store: s.store, Now: now}
 	deliveries := &delivery.Service{Store: s.store, Keys: keys.delivery, Index: keys.index, Now: now}
 	composer := &outbox.Composer{Keys: keys.delivery, Host: s.cfg.host(), Now: now}
-	hashes, err := s.hashing()
+	hasher, err := s.hasher()
 	if err != nil {
 		return err
 	}
 	watch := &guard.Guard{
-		Store: s.store, Codes: s.short, Policy: s.cfg.guessPolicy(), Turns: hashes.turns, Tagger: hashes.hasher, Outbox: composer, Now: now,
+		Store: s.store, Codes: s.short, Policy: s.cfg.guessPolicy(), Turns: s.turns, Tagger: hasher, Outbox: composer, Now: now,
 		Observe: s.metrics.compared, Alarm: s.sprayed,
 	}
 	challenges := &challenge.Service{
@@ -146,7 +148,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 	news := &notice.Service{Outbox: composer, Store: s.store, Relay: s.outgoing, Now: now}
 	factors := &factor.Service{
-		Store: s.store, Challenges: challenges, Guard: watch, Gate: s.short, Hasher: hashes.hasher, Notices: news, Now: now, Drifted: s.metrics.drifted,
+		Store: s.store, Challenges: challenges, Guard: watch, Gate: s.short, Hasher: hasher, Notices: news, Now: now, Drifted: s.metrics.drifted,
 	}
 	tokens := &token.Service{Store: s.store, Keys: keys.database, Issuer: s.cfg.BaseURL, Now: now}
 	if err := tokens.Prepare(ctx); err != nil {
@@ -160,7 +162,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
 	}
-	with := s.wireLogins(keys, users, factors, news, hashes)
+	with := s.wireLogins(keys, users, factors, news, hasher)
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
 			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,

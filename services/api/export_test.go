@@ -1,6 +1,13 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"countersign.dev/services/api/internal/hashing"
+)
+
+// Turns are the turns at hashing.
+func (s *Service) Turns() *hashing.Pool { return s.turns }
 
 // OpsAddr is where the operations port listens.
 func (s *Service) OpsAddr() string { return s.opsPort.Addr().String() }

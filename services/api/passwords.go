@@ -23,23 +23,18 @@ type logins struct {
 	connections *password.Connections
 }
 
-// hashed is what makes and evaluates hashes, and the turns at it.
-type hashed struct {
-	turns  *hashing.Pool
-	hasher *password.Hasher
-}
-
-func (s *Service) hashing() (hashed, error) {
+// hasher makes what makes and evaluates hashes, and the turns at it.
+func (s *Service) hasher() (*password.Hasher, error) {
 	peppers, err := password.ParsePeppers("COUNTERSIGN_PASSWORD_PEPPERS", s.cfg.PasswordPeppers)
-	turns := hashing.New(hashing.Config{Observe: s.metrics.hashed})
-	return hashed{turns, password.NewHasher(turns, s.cfg.argon2(), peppers)}, err
+	s.turns = hashing.New(hashing.Config{Observe: s.metrics.hashed})
+	return password.NewHasher(s.turns, s.cfg.argon2(), peppers), err
 }
 
 // wireLogins builds them on the rules of users and factors.
-func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor.Service, news *notice.Service, with hashed) (l logins) {
+func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor.Service, news *notice.Service, hasher *password.Hasher) (l logins) {
 	now := time.Now
 	watch := &guard.Passwords{
-		Store: s.store, Sources: s.short, Hasher: with.hasher, Turns: with.turns, Index: keys.index, Policy: guard.DefaultPasswordPolicy(), Now: now, Observe: s.metrics.compared,
+		Store: s.store, Sources: s.short, Hasher: hasher, Turns: s.turns, Index: keys.index, Policy: guard.DefaultPasswordPolicy(), Now: now, Observe: s.metrics.compared,
 	}
 	l.logins = &login.Service{Factors: factors, Passwords: s.store, Grants: s.grants, Waiting: s.short, Now: now}
 	l.links = &link.Service{
@@ -49,7 +44,7 @@ func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor
 	l.challenges = &link.Challenges{Store: s.store, Users: users, Links: l.links, Now: now}
 	l.connections = &password.Connections{Store: s.store, Now: now}
 	l.passwords = &password.Service{
-		Store: s.store, Users: users, Links: l.links, Logins: l.logins, Guard: watch, Hasher: with.hasher, Outbox: news.Outbox, Notices: news, Relay: s.outgoing,
+		Store: s.store, Users: users, Links: l.links, Logins: l.logins, Guard: watch, Hasher: hasher, Outbox: news.Outbox, Notices: news, Relay: s.outgoing,
 		Index: keys.index, Now: now, Log: s.log,
 	}
 	return l

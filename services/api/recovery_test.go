@@ -1,6 +1,9 @@
 package api_test
 
 import (
+	"context"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -8,6 +11,7 @@ import (
 	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api"
 )
 
 func (a *authenticator) left(want int) *reply {
@@ -104,6 +108,52 @@ func TestAnEnrolmentAloneEndsNoLogin(t *testing.T) {
 		t.Errorf("an enrolment answers %s", r.raw)
 	}
 	next.validate(next.code(1), "request_id="+waiting).want(200).wantSuccess(true).text("authorization_code")
+}
+
+// A first code for which there was no turn at hashing the recovery codes is as
+// good as before, and no guess was taken.
+func TestAFirstCodeThatGotNoTurnStillConfirms(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		p.cfg = func(cfg *api.Config) { cfg.Guesses = 1 }
+		h := start(t, p)
+		app, _ := h.startApp(h.newUser("app@acme.test", ""))
+		phone := h.newUser("phone@acme.test", "+4915112345699")
+		sent := h.code(h.call("POST", h.enrollment(phone), "method=sms").want(201))
+		confirm := func(user, code string) *reply {
+			return h.call("PUT", h.enrollment("validation/"+user), "code="+code)
+		}
+
+		free := h.takeTurns()
+		confirm(app.user, app.code(0)).wantFault(503, "passwords_busy")
+		confirm(phone, sent).wantFault(503, "passwords_busy")
+		free()
+		confirm(app.user, app.code(0)).want(200).wantSuccess(true).text("recovery_codes")
+		confirm(phone, sent).want(200).wantSuccess(true).text("recovery_codes")
+	})
+}
+
+// takeTurns takes all turns at hashing until they are freed.
+func (h *house) takeTurns() (free func()) {
+	h.t.Helper()
+	held := make(chan struct{})
+	free = sync.OnceFunc(func() { close(held) })
+	h.t.Cleanup(free)
+	for range max(1, runtime.GOMAXPROCS(0)-1) {
+		taken := make(chan struct{})
+		background(h.t, func(ctx context.Context) error {
+			return h.service.Turns().Do(ctx, "somebody else", "", func(ctx context.Context) error {
+				close(taken)
+				select {
+				case <-held:
+				case <-ctx.Done():
+				}
+				return nil
+			})
+		})
+		<-taken
+	}
+	return free
 }
 
 // Of 30 parallel uses of five different valid codes one is taken, and of 32 of

@@ -15,6 +15,9 @@ import (
 const (
 	// callsAtOnce bounds the requests of all persons together.
 	callsAtOnce = 12
+	// codesEach is how many codes each person asks for: as many as a number may
+	// get at once, since the first of them costs the api five hashes.
+	codesEach = 5
 	// patience of a person who was refused, before the next try.
 	patience = 300 * time.Millisecond
 	// messageWithin is when a message has come even if two workers died with it.
@@ -23,10 +26,10 @@ const (
 	apiTime = "2006-01-02T15:04:05" // how the API writes moments, in UTC; some with a fraction
 )
 
-// crowd are persons who each enrol a phone and ask for a code afterwards, all
-// at once, and write down what they were answered. Every other one answers
-// that second code, the rest never do: theirs may be sent again for as long as
-// it lives.
+// crowd are persons who each enrol a phone and ask for codes afterwards, all
+// at once, and write down what they were answered. Every other one answers the
+// last code, the rest never do: theirs may be sent again for as long as it
+// lives.
 type crowd struct {
 	*scene
 	turn chan struct{}
@@ -38,12 +41,14 @@ type crowd struct {
 	// while the provider's list was down: it is not sent a third time, and its
 	// delivery says so.
 	unknown int
+	// unasked counts the codes that those persons did not ask for any more.
+	unasked int
 }
 
 func (s *scene) crowd() *crowd { return &crowd{scene: s, turn: make(chan struct{}, callsAtOnce)} }
 
-// begin lets persons start, from the first one on, two challenges each. The
-// channel is closed when all of them are done.
+// begin lets persons start, from the first one on. The channel is closed when
+// all of them are done.
 func (c *crowd) begin(first, persons int) <-chan struct{} {
 	return c.each(persons, func(i int) { c.person(first + i) })
 }
@@ -84,14 +89,21 @@ func (c *crowd) person(i int) {
 
 	p.ask("enrolment", "totp-enrollment/"+user, "method=sms")
 	if !p.answer(box, http.MethodPut, "totp-enrollment/validation/"+user) {
+		p.leaves(codesEach - 1)
 		return
 	}
-	p.ask("login", "totp-challenge/"+user)
-	if i%40 == 0 { // the code of the enrolment is nothing to the login
-		p.use(http.MethodPost, "totp-challenge/validation/"+user, p.last)
-	}
-	if i%2 == 0 {
-		p.answer(box, http.MethodPost, "totp-challenge/validation/"+user)
+	for left := codesEach - 2; left >= 0; left-- {
+		p.ask("login", "totp-challenge/"+user)
+		if i%40 == 0 { // the code before is nothing to this login
+			p.use(http.MethodPost, "totp-challenge/validation/"+user, p.last)
+		}
+		if left == 0 && i%2 == 1 {
+			return
+		}
+		if !p.answer(box, http.MethodPost, "totp-challenge/validation/"+user) {
+			p.leaves(left)
+			return
+		}
 	}
 }
 
@@ -173,9 +185,21 @@ func (p *person) leftWithout() {
 	p.crowd.unknown++
 }
 
-// use types one code.
+// leaves is a person who asks for no more codes, so many as there were to be.
+func (p *person) leaves(unasked int) {
+	p.crowd.mu.Lock()
+	defer p.crowd.mu.Unlock()
+	p.crowd.unasked += unasked
+}
+
+// use types one code, again and again while the answer is "not now": that uses
+// up none.
 func (p *person) use(method, path, code string) bool {
 	r, _ := p.call(method, path, "code="+code)
+	for r.Status == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != "" && p.t.Context().Err() == nil {
+		p.pause(patience)
+		r, _ = p.call(method, path, "code="+code)
+	}
 	r.Want(http.StatusOK)
 	u := use{person: p.i, code: code, at: time.Now()}
 	if u.right = r.Body["success"] == true; u.right {

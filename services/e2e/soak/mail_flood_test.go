@@ -19,7 +19,7 @@ import (
 // Covers R-081 for 5,000 notices that stand still, 20 codes by SMS and 20 links.
 func TestCodesOvertakeTheFlood(t *testing.T) {
 	t.Parallel()
-	const persons, links = 10, 20 // two codes for each person
+	const persons, links = 20 / codesEach, 20
 	s := mailScene(t)
 	c := s.crowd()
 	f := newFlood(c, size()*5/2)
@@ -53,7 +53,7 @@ func TestCodesOvertakeTheFlood(t *testing.T) {
 	s.awaitMails(all)
 	t.Logf("%d notices queued in %v; codes and links were sent before all of them; through %v later\n%s",
 		f.size, rose.Round(time.Second), (time.Since(begun) - rose).Round(time.Second), v)
-	if !v.ok() || v.accepted != 2*persons || v.messages != 2*persons {
+	if !v.ok() || v.accepted != codesEach*persons || v.messages != codesEach*persons {
 		t.Error("the history of the codes is broken, or there are others than asked for")
 	}
 	s.rest(letters)

@@ -29,15 +29,15 @@ func TestNATSRestarts(t *testing.T) {
 	restarts := size() / 200
 	s.slowly(2*size(), 20*time.Millisecond)
 	c := s.crowd()
-	warm := size() / 20
+	warm := size() / 10 / codesEach
 	c.await(c.begin(0, warm))
 	before := s.goroutines(0)
 
-	done := c.begin(warm, size()/2-warm)
+	done := c.begin(warm, size()/codesEach-warm)
 	var slowest back
 	for i := range restarts {
 		step := size() * 8 / 10 / restarts
-		s.awaitCalls(2*warm + i*step + s.draw(step))
+		s.awaitCalls(codesEach*warm + i*step + s.draw(step))
 		s.nats.Kill()
 		s.pause(time.Second + time.Duration(s.draw(2000))*time.Millisecond)
 		if wholly(t, s.ops) {

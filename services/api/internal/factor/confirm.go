@@ -42,17 +42,26 @@ func (s *Service) ConfirmEnrolment(ctx context.Context, w Whose, code Code) (out
 	if f.ID == "" || !f.ExpiresAt.After(now) {
 		return Confirmed{}, ErrNoWaiting
 	}
+	mints := f.Mode == Reset || w.Recovery.ID == ""
 	confirm := func(ctx context.Context, step int64, drift int) error {
-		codes, err := s.confirm(ctx, w, Confirmation{Factor: f, Step: step, Drift: drift, At: now})
+		codes, err := s.confirm(ctx, w, Confirmation{Factor: f, Step: step, Drift: drift, At: now}, mints)
 		if err == nil {
 			out.EnrolledAt, out.Codes = now, codes
 		}
 		return err
 	}
-	if f.Method == App {
-		out.Checked, err = s.confirmApp(ctx, w, f, code, confirm)
+	check := func(ctx context.Context) (err error) {
+		if f.Method == App {
+			out.Checked, err = s.confirmApp(ctx, w, f, code, confirm)
+		} else {
+			out.Checked, err = s.confirmPhone(ctx, w, f, code, confirm)
+		}
+		return err
+	}
+	if mints {
+		err = s.Guard.InTurn(ctx, w.subject(), check)
 	} else {
-		out.Checked, err = s.confirmPhone(ctx, w, f, code, confirm)
+		err = check(ctx)
 	}
 	if err != nil {
 		return Confirmed{}, err
@@ -103,9 +112,9 @@ func (s *Service) confirmPhone(ctx context.Context, w Whose, f Factor, code Code
 }
 
 // confirm makes the recovery codes that are due and stores it all.
-func (s *Service) confirm(ctx context.Context, w Whose, c Confirmation) (codes []RecoveryCode, err error) {
-	if c.Factor.Mode == Reset || w.Recovery.ID == "" {
-		if c.Set, codes, err = s.mint(ctx, w.Tenant, c.At); err != nil {
+func (s *Service) confirm(ctx context.Context, w Whose, c Confirmation, mints bool) (codes []RecoveryCode, err error) {
+	if mints {
+		if c.Set, codes, err = s.mint(c.At); err != nil {
 			return nil, err
 		}
 	}

@@ -153,9 +153,9 @@ type Gate interface {
 
 // Hasher hashes recovery codes.
 type Hasher interface {
-	// HashSet hashes codes with one salt, each in a turn of the organization.
-	// It says how, and returns a tag of each.
-	HashSet(ctx context.Context, org string, codes []RecoveryCode) (made string, tags [][]byte, err error)
+	// HashSet hashes codes with one salt, in the turn of the caller. It says
+	// how, and returns a tag of each.
+	HashSet(codes []RecoveryCode) (made string, tags [][]byte, err error)
 }
 
 // Service is the rules of second factors.

@@ -72,13 +72,14 @@ type Use struct {
 	At     time.Time
 }
 
-// mint makes the five codes of a user, and hashes them.
-func (s *Service) mint(ctx context.Context, t tenant.ID, now time.Time) (Set, []RecoveryCode, error) {
+// mint makes the five codes of a user, and hashes them in the turn of the
+// caller.
+func (s *Service) mint(now time.Time) (Set, []RecoveryCode, error) {
 	codes := make([]RecoveryCode, setSize)
 	for i := range codes {
 		codes[i] = newRecoveryCode()
 	}
-	made, tags, err := s.Hasher.HashSet(ctx, t.Org, codes)
+	made, tags, err := s.Hasher.HashSet(codes)
 	return Set{ID: id.UUID(), Made: made, Tags: tags, CreatedAt: now}, codes, err
 }
 

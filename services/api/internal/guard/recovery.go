@@ -36,12 +36,19 @@ type Tagger interface {
 // It returns ErrSpent, and compared nothing, when the budget is spent, and the
 // faults of its parts.
 func (g *Guard) Recovery(ctx context.Context, t Try, typed secret.Text, set Set, accept func(ctx context.Context, i int) (bool, error)) (v Verdict, err error) {
-	key := "recovery|" + t.Tenant.Org + "|" + t.Tenant.Env + "|" + t.UserID
-	err = g.Turns.Do(ctx, t.Tenant.Org, key, func(ctx context.Context) (err error) {
+	err = g.InTurn(ctx, t.Subject, func(ctx context.Context) (err error) {
 		v, err = g.tryRecovery(ctx, t, typed, set, accept)
 		return err
 	})
 	return v, err
+}
+
+// InTurn runs fn, which hashes recovery codes of a user, when it is its turn:
+// of a user's one runs at a time. A guess that leads to hashing is taken within
+// fn, so that one without a turn is not counted and uses up no code. It returns
+// fn's error, or a fault of kind Unavailable when fn was not called.
+func (g *Guard) InTurn(ctx context.Context, s Subject, fn func(ctx context.Context) error) error {
+	return g.Turns.Do(ctx, s.Tenant.Org, "recovery|"+s.Tenant.Org+"|"+s.Tenant.Env+"|"+s.UserID, fn)
 }
 
 func (g *Guard) tryRecovery(ctx context.Context, t Try, typed secret.Text, set Set, accept func(ctx context.Context, i int) (bool, error)) (Verdict, error) {

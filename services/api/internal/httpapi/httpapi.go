@@ -110,8 +110,8 @@ func remembered(r *pipeline.Route) { r.Reach = pipeline.Remembered }
 func sendsCode(r *pipeline.Route)  { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinSend }
 func checksCode(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinCheck }
 
-// makesCodes marks the call that hashes new recovery codes: they may wait for
-// their turns.
+// makesCodes marks the call that hashes new recovery codes: it may wait for
+// its turn.
 func makesCodes(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinHash }
 
 func sendsMail(r *pipeline.Route) { sendsCode(r) }

@@ -1,7 +1,6 @@
 package password
 
 import (
-	"context"
 	"strings"
 
 	"countersign.dev/pkg/secret"
@@ -16,19 +15,15 @@ var (
 	_ guard.Tagger  = (*Hasher)(nil)
 )
 
-// HashSet implements factor.Hasher. Each code has a turn of its own, so that
-// logins go in between.
-func (h *Hasher) HashSet(ctx context.Context, org string, codes []factor.RecoveryCode) (made string, tags [][]byte, err error) {
+// HashSet implements factor.Hasher.
+func (h *Hasher) HashSet(codes []factor.RecoveryCode) (made string, tags [][]byte, err error) {
 	s := h.fresh()
 	for _, code := range codes {
-		err := h.turns.Do(ctx, org, "", func(context.Context) error {
-			tag, err := h.evaluate(code.Canonical().Reveal(), s, tagSize)
-			tags = append(tags, tag)
-			return err
-		})
+		tag, err := h.evaluate(code.Canonical().Reveal(), s, tagSize)
 		if err != nil {
 			return "", nil, err
 		}
+		tags = append(tags, tag)
 	}
 	return s.withoutTag(), tags, nil
 }
