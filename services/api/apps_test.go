@@ -8,13 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/rig"
-	"countersign.dev/pkg/secret"
 )
 
 // authenticator is an app that somebody holds.
@@ -251,26 +248,10 @@ func TestAnAppsCodeWorksOnceUnderParallelFire(t *testing.T) {
 	p.noCourier = true
 	houses := []*house{h, open(t, p).as(h.token)}
 	a := h.withApp("eva@acme.test")
-	fire := func(what, method, path, code string) {
-		t.Helper()
-		var won, unanswered atomic.Int32
-		parallel(t, 32, func(i int) {
-			switch r := houses[i%2].call(method, path, "code="+code); {
-			case r.body["success"] == true:
-				won.Add(1)
-			case r.status == 503: // a busy machine: this call may have been the one
-				unanswered.Add(1)
-			case r.status != 200 && r.status != 404 && r.status != 429:
-				t.Errorf("status %d: %s", r.status, r.raw)
-			}
-		})
-		if n := won.Load(); n > 1 || n == 0 && unanswered.Load() == 0 {
-			t.Fatalf("%s: %d of 32 succeeded, want exactly 1", what, n)
-		}
-	}
+	lost := 0
 	for range rounds {
 		h.again()
-		fire("a code", "POST", h.challenge("validation/"+a.user), a.code(0))
+		lost += fire(t, houses, "POST", h.challenge("validation/"+a.user), a.code(0))
 	}
 	h.again()
 	a.validate(a.code(0)).want(200).wantSuccess(true) // nothing was counted as a guess
@@ -278,7 +259,10 @@ func TestAnAppsCodeWorksOnceUnderParallelFire(t *testing.T) {
 	// in the store's own test.
 	for range rounds / 20 {
 		next, _ := h.startApp(a.user, "force_enroll=true")
-		fire("a confirmation", "PUT", h.enrollment("validation/"+a.user), next.code(0))
+		lost += fire(t, houses, "PUT", h.enrollment("validation/"+a.user), next.code(0))
+	}
+	if lost > rounds/10 {
+		t.Errorf("in %d of %d rounds the answer of the one success was lost", lost, rounds)
 	}
 }
 
@@ -450,16 +434,7 @@ func TestSprayingAppCodesIsRecorded(t *testing.T) {
 // Covers R-002 for app codes.
 func TestTheBudgetOfAnAppSurvives(t *testing.T) {
 	t.Parallel()
-	redis := rig.Redis(t)
-	p := distributed(t)
-	p.short = func(t *testing.T) ephemeral.Store {
-		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(redis.URL)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
-		return store
-	}
+	p, redis := distributedOn(t)
 	h := start(t, p).passwords()
 	p.noCourier = true
 	restarted := open(t, p)

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"countersign.dev/pkg/ephemeral"
-	"countersign.dev/pkg/rig"
-	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
 )
 
@@ -98,16 +96,7 @@ func (h *hurry) most() time.Duration {
 // Covers R-012 for Redis that is down.
 func TestNoRedisNothingCompared(t *testing.T) {
 	t.Parallel()
-	redis := rig.Redis(t)
-	p := distributed(t)
-	p.short = func(t *testing.T) ephemeral.Store {
-		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(redis.URL)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
-		return store
-	}
+	p, redis := distributedOn(t)
 	h := start(t, p)
 	user := h.enrolled("eva@acme.test", "+4915187654321")
 	code := h.code(h.call("POST", h.challenge(user)).want(201))

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"countersign.dev/pkg/ephemeral"
-	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
 )
@@ -18,16 +16,7 @@ import (
 // Covers R-002 for SMS codes.
 func TestTheBudgetSurvives(t *testing.T) {
 	t.Parallel()
-	redis := rig.Redis(t)
-	p := distributed(t)
-	p.short = func(t *testing.T) ephemeral.Store {
-		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(redis.URL)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
-		return store
-	}
+	p, redis := distributedOn(t)
 	h := start(t, p)
 	key := h.key("acme", "sandbox", api.AllScopes)
 	p.noCourier = true

@@ -70,17 +70,25 @@ func embedded(t *testing.T) *parts {
 
 // distributed stands on Postgres and Redis.
 func distributed(t *testing.T) *parts {
+	p, _ := distributedOn(t)
+	return p
+}
+
+// distributedOn is distributed with the Redis, for tests that harm it.
+func distributedOn(t *testing.T) (*parts, *rig.RedisServer) {
 	redis := rig.Redis(t)
-	return &parts{
-		database: rig.Postgres(t),
-		short: func(t *testing.T) ephemeral.Store {
-			store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(redis.URL)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = store.Close() })
-			return store
-		},
+	return &parts{database: rig.Postgres(t), short: onRedis(redis.URL)}, redis
+}
+
+// onRedis opens the short-lived store for each service that starts.
+func onRedis(url string) func(t *testing.T) ephemeral.Store {
+	return func(t *testing.T) ephemeral.Store {
+		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(url)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		return store
 	}
 }
 

@@ -10,9 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"countersign.dev/pkg/ephemeral"
-	"countersign.dev/pkg/rig"
-	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
 	"countersign.dev/services/api/internal/pipeline"
 )
@@ -133,16 +130,7 @@ func TestNumbersThatGetNoCodes(t *testing.T) {
 // Covers R-092 for the loss of Redis.
 func TestTheBudgetOfANumberSurvivesRedis(t *testing.T) {
 	t.Parallel()
-	redis := rig.Redis(t)
-	p := distributed(t)
-	p.short = func(t *testing.T) ephemeral.Store {
-		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(redis.URL)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
-		return store
-	}
+	p, redis := distributedOn(t)
 	h := start(t, p)
 	live := h.production("DE")
 	user := live.newUser("eva@acme.test", numbered(1))

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"countersign.dev/pkg/ephemeral"
-	"countersign.dev/pkg/rig"
-	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
 )
 
@@ -191,16 +189,7 @@ func TestParallelRecoveryCodesOpenOnce(t *testing.T) {
 // Covers R-025 for what survives, and for failed tries.
 func TestTheDayBetweenRecoveryCodesLasts(t *testing.T) {
 	t.Parallel()
-	redis := rig.Redis(t)
-	p := distributed(t)
-	p.short = func(t *testing.T) ephemeral.Store {
-		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(redis.URL)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
-		return store
-	}
+	p, redis := distributedOn(t)
 	h := start(t, p)
 	a := h.withApp("eva@acme.test")
 	a.validate("0000-0000-0000-0000").want(200).wantSuccess(false)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
@@ -71,14 +70,7 @@ func newTrail(t *testing.T) *trail {
 	t.Helper()
 	r := &trail{ledger: newLedger(), wire: &tripwire{}, log: &lockedBuffer{}, aof: t.TempDir(), places: map[string][]string{}}
 	r.redis = rig.Redis(t, "--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--dir", r.aof)
-	p := &parts{database: rig.Postgres(t), log: r.log, reports: true, sandbox: true, inbox: true, short: r.wire.around(func(t *testing.T) ephemeral.Store {
-		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New(r.redis.URL)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
-		return store
-	})}
+	p := &parts{database: rig.Postgres(t), log: r.log, reports: true, sandbox: true, inbox: true, short: r.wire.around(onRedis(r.redis.URL))}
 	// The address in X-Forwarded-For is believed, so that what stands there is
 	// read.
 	p.cfg = func(c *api.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} }

@@ -10,9 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/rig"
-	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/pipeline"
 )
 
@@ -29,14 +27,7 @@ func behindProxies(t *testing.T) (p *parts, postgres, redis *tcpProxy) {
 	dsn.Host = postgres.Addr
 	p.database = dsn.String()
 	redis = newTCPProxy(t, rig.Redis(t).Addr)
-	p.short = func(t *testing.T) ephemeral.Store {
-		store, err := ephemeral.NewRedis(ephemeral.RedisConfig{URL: secret.New("redis://" + redis.Addr)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
-		return store
-	}
+	p.short = onRedis("redis://" + redis.Addr)
 	return p, postgres, redis
 }
 

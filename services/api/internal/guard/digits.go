@@ -122,13 +122,9 @@ func match(d Digits) (found *AppCode) {
 func (g *Guard) app(ctx context.Context, t Try, code AppCode, accept func(context.Context, AppCode) (bool, error)) (Verdict, error) {
 	v := Verdict{Outcome: ephemeral.Used, App: &code}
 	if !code.Used {
-		first, err := accept(ctx, code)
-		if err != nil {
-			_ = g.Store.ReturnGuess(context.WithoutCancel(ctx), t.Subject) // failing here leaves it counted
+		var err error
+		if v.Outcome, err = g.use(ctx, t, func() (bool, error) { return accept(ctx, code) }); err != nil {
 			return Verdict{}, err
-		}
-		if first {
-			v.Outcome = ephemeral.Right
 		}
 	}
 	g.observe(t, v.Outcome)
@@ -136,6 +132,20 @@ func (g *Guard) app(ctx context.Context, t Try, code AppCode, accept func(contex
 		return v, nil
 	}
 	return v, g.Store.ReturnGuess(ctx, t.Subject, g.refused(t, v.Outcome)...)
+}
+
+// use hands a right code to what uses it up and reports whether this call was
+// the first to. When that fails the guess is given back.
+func (g *Guard) use(ctx context.Context, t Try, accept func() (first bool, err error)) (ephemeral.Outcome, error) {
+	first, err := accept()
+	switch {
+	case err != nil:
+		_ = g.Store.ReturnGuess(context.WithoutCancel(ctx), t.Subject) // failing here leaves it counted
+		return ephemeral.None, err
+	case first:
+		return ephemeral.Right, nil
+	}
+	return ephemeral.Used, nil
 }
 
 // settle brings the count in line with the outcome of a comparison.

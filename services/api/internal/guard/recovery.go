@@ -72,13 +72,8 @@ func (g *Guard) tryRecovery(ctx context.Context, t Try, typed secret.Text, set S
 	if found >= 0 {
 		v = Verdict{Outcome: ephemeral.Used}
 		if !set.Used(found) {
-			first, err := accept(ctx, found)
-			if err != nil {
-				_ = g.Store.ReturnGuess(context.WithoutCancel(ctx), t.Subject) // failing here leaves it counted
+			if v.Outcome, err = g.use(ctx, t, func() (bool, error) { return accept(ctx, found) }); err != nil {
 				return Verdict{}, err
-			}
-			if first {
-				v.Outcome = ephemeral.Right
 			}
 		}
 	}
