@@ -288,7 +288,16 @@ func TestThePasswordConnection(t *testing.T) {
 	if second := h.call("POST", path); second.status != http.StatusConflict || !strings.Contains(second.raw, "incompatible_connection") {
 		t.Errorf("a second connection: %d %s", second.status, second.raw)
 	}
+	if made.body["min_strength"] != 3.0 {
+		t.Errorf("without a word about it the strength is %v", made.body["min_strength"])
+	}
 	h.call("PUT", path, "delivery=nobody").wantFault(422, "invalid_parameter")
+	for _, refused := range []string{"-1", "5", "1000000"} {
+		h.call("PUT", path, "min_strength="+refused).wantFault(422, "invalid_parameter")
+	}
+	if changed := h.call("PUT", path, "min_strength=0").want(200); changed.body["min_strength"] != 0.0 {
+		t.Errorf("changed %s", changed.raw)
+	}
 	if changed := h.call("PUT", path, "plain_text_min_length=20").want(200); changed.body["plain_text_min_length"] != 20.0 {
 		t.Errorf("changed %s", changed.raw)
 	}

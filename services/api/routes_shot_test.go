@@ -83,6 +83,7 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"forgot_password_template_id": func(r *realm, _ pipeline.Route) string { return r.word("template") },
 	"verbose_errors":              fixed("true"),
 	"direct_creation":             fixed("true"),
+	"min_strength":                fixed("2"),
 	"find_or_create_user":         fixed("true"),
 
 	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") + ".test" },

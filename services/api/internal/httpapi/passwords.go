@@ -19,6 +19,7 @@ type passwordConnectionIn struct {
 	Delivery       *string `in:"delivery" doc:"Who sends the links: worker (Countersign does, and no answer holds a link) or caller (the answer that makes a link holds it, for keys with the scope codes:read)."`
 	VerboseErrors  *bool   `in:"verbose_errors" doc:"Tells unknown users from wrong passwords. Whoever can call your server then learns who has an account."`
 	DirectCreation *bool   `in:"direct_creation" doc:"Allows keys with the scope passwords:create_unverified to create a first password without a link."`
+	MinStrength    *int    `in:"min_strength" doc:"Least score that an estimate must give a new password, 0 (anything that is long enough) to 4 (very hard to guess); 3 when nothing is said. See POST /api/v2/password-strength."`
 }
 
 type passwordConnectionOut struct {
@@ -33,6 +34,7 @@ type passwordConnectionOut struct {
 	Delivery       string  `json:"delivery"`
 	VerboseErrors  bool    `json:"verbose_errors"`
 	DirectCreation bool    `json:"direct_creation"`
+	MinStrength    int     `json:"min_strength"`
 	InsertedAt     string  `json:"inserted_at"`
 	UpdatedAt      string  `json:"updated_at"`
 }
@@ -40,7 +42,7 @@ type passwordConnectionOut struct {
 func (in passwordConnectionIn) change() password.Change {
 	change := password.Change{
 		MinLength: in.MinLength, MaxLength: in.MaxLength, Template: in.Template, Delivery: in.Delivery,
-		VerboseErrors: in.VerboseErrors, DirectCreation: in.DirectCreation,
+		VerboseErrors: in.VerboseErrors, DirectCreation: in.DirectCreation, MinStrength: in.MinStrength,
 	}
 	if in.PepperRotation != nil {
 		rotation := time.Duration(min(max(*in.PepperRotation, 0), 1<<31)) * time.Second
@@ -54,7 +56,8 @@ func passwordConnectionShape(c pipeline.Call, connection password.Connection) pa
 		Type: "PasswordConnection", Domain: c.Org.Domain, Environment: c.Tenant.Env, ID: connection.ID,
 		MinLength: connection.MinLength, MaxLength: connection.MaxLength, PepperRotation: int(connection.PepperRotation / time.Second),
 		Template: orNull(connection.Template), Delivery: connection.Delivery, VerboseErrors: connection.VerboseErrors, DirectCreation: connection.DirectCreation,
-		InsertedAt: stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
+		MinStrength: connection.MinStrength,
+		InsertedAt:  stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
 	}
 }
 

@@ -27,8 +27,10 @@ type Connection struct {
 	// DirectCreation lets a key with the scope create passwords without a
 	// mail, where the user has none.
 	DirectCreation bool
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
+	// MinStrength is the least score that a new password needs, 0 to 4.
+	MinStrength int
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 // Bounds of lengths in code points. A single factor needs 15, and 64 are
@@ -38,6 +40,10 @@ const (
 	longest         = 256
 	defaultRotation = 24 * time.Hour
 	longestRotation = 10 * 365 * 24 * time.Hour
+	// A score of 3 stands for a hundred million guesses or more: at what one
+	// costs here, too many for whoever has stolen the hashes and tries them all.
+	defaultStrength = 3
+	strongest       = 4
 )
 
 // policy is what the connection asks of new passwords. No organization can
@@ -52,6 +58,7 @@ type Change struct {
 	Delivery             *string
 	VerboseErrors        *bool
 	DirectCreation       *bool
+	MinStrength          *int
 }
 
 // What may go wrong, as the caller reads it.
@@ -84,7 +91,7 @@ func (s *Connections) Create(ctx context.Context, t tenant.ID, in Change) (Conne
 	now := s.Now().Truncate(time.Millisecond)
 	c := Connection{
 		ID: id.UUID(), Tenant: t, MinLength: minAlone, MaxLength: longest, PepperRotation: defaultRotation,
-		Delivery: tenant.DeliverWorker, CreatedAt: now,
+		Delivery: tenant.DeliverWorker, MinStrength: defaultStrength, CreatedAt: now,
 	}
 	if err := in.apply(&c, now); err != nil {
 		return Connection{}, err
@@ -121,6 +128,10 @@ func (in Change) apply(c *Connection, now time.Time) error {
 		}
 		c.Template = *in.Template
 	}
+	if in.MinStrength != nil && (*in.MinStrength < 0 || *in.MinStrength > strongest) {
+		return fault.New(fault.Invalid, "invalid_parameter", "min_strength must be 0 (anything long enough) to 4 (very hard to guess)")
+	}
+	set(&c.MinStrength, in.MinStrength)
 	set(&c.MinLength, in.MinLength)
 	set(&c.MaxLength, in.MaxLength)
 	c.MinLength = min(max(c.MinLength, minAlone), alwaysAccepted)

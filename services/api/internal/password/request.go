@@ -28,6 +28,18 @@ type Password struct {
 	// MustChange lets it be used for nothing but setting another one.
 	MustChange bool
 	ChangedAt  time.Time
+	// CheckedAt is when it was last looked up among leaked ones; the zero time
+	// for never.
+	CheckedAt time.Time
+}
+
+// Next is the password that a code is used for.
+type Next struct {
+	Code      link.Code
+	Hash      string
+	CheckedAt time.Time // as in [Password]
+	User      user.User // who is made, if the code is for one who is to be made
+	At        time.Time
 }
 
 // What may go wrong, as the caller reads it.
@@ -55,13 +67,20 @@ type Store interface {
 	// user's other links, codes and grants, and writes the entries that
 	// compose makes. ErrCode to all but one of many calls, and when the user
 	// is gone, inactive or has another address by now.
-	SetPassword(ctx context.Context, code link.Code, hash string, fresh user.User, compose Compose, now time.Time) (Password, user.User, error)
+	SetPassword(ctx context.Context, n Next, compose Compose) (Password, user.User, error)
 	// CreatePassword stores a first password of an active user with the
 	// entries that compose makes. ErrHas when there is one.
 	CreatePassword(ctx context.Context, p Password, compose Compose) (Password, error)
 	// ReplaceHash stores a newer hash of the same password, unless it was
 	// changed since.
 	ReplaceHash(ctx context.Context, p Password, hash string) error
+	// PasswordChecked notes that the password was looked up among leaked ones
+	// and not found, unless it was changed since.
+	PasswordChecked(ctx context.Context, p Password, at time.Time) error
+	// PasswordLeaked makes a password one that must change, by one conditional
+	// statement, with entries that tell of it. It reports whether this call
+	// did: nothing happens to one that must change already or was changed since.
+	PasswordLeaked(ctx context.Context, p Password, at time.Time, entries []outbox.Entry) (bool, error)
 }
 
 // Compose makes the entries that go with a change, once its user is known.

@@ -107,7 +107,7 @@ func (s *Service) differs(ctx context.Context, code link.Code, plain secret.Text
 func (s *Service) store(ctx context.Context, c link.Caller, code link.Code, hash string) (Password, user.User, error) {
 	now := s.Now().Truncate(time.Millisecond)
 	fresh := user.User{ID: id.UUID(), Tenant: code.Tenant, Email: code.Email, EmailVerified: true, Active: true, CreatedAt: now, UpdatedAt: now}
-	stored, u, err := s.Store.SetPassword(ctx, code, hash, fresh, s.told(c, code.Purpose), now)
+	stored, u, err := s.Store.SetPassword(ctx, Next{Code: code, Hash: hash, User: fresh, At: now}, s.told(c, code.Purpose))
 	if err == nil {
 		s.Relay.Wake()
 	}

@@ -57,6 +57,11 @@ func fresh(l link.Link) user.User {
 	return user.User{ID: id.UUID(), Tenant: l.Tenant, Email: l.Email, EmailVerified: true, Active: true, CreatedAt: noon, UpdatedAt: noon}
 }
 
+// next is what a code makes of a password.
+func next(c link.Code, u user.User) password.Next {
+	return password.Next{Code: c, Hash: "hash", User: u, At: noon}
+}
+
 func silent(user.User, bool) ([]outbox.Entry, error) { return nil, nil }
 
 // live reports whether a link can be followed at a time.
@@ -95,7 +100,7 @@ func TestLinksAndCodesAreUsedOnce(t *testing.T) {
 			one.Purpose = link.Reset // that of a first password would not be good twice anyway
 			b.must(b.PutPasswordCode(t.Context(), one))
 			set := tally(t, together(t, 32, func(ctx context.Context, i int) error {
-				_, _, err := stores[i%2].SetPassword(ctx, one, "hash", fresh(l), silent, noon)
+				_, _, err := stores[i%2].SetPassword(ctx, next(one, fresh(l)), silent)
 				return err
 			}), password.ErrCode)
 			in := linkFor(of, nil, address, link.Login)
@@ -129,7 +134,7 @@ func TestWhatEndsALink(t *testing.T) {
 			"a new password": func(l link.Link, u user.User) time.Time {
 				c := codeOf(l)
 				b.must(b.PutPasswordCode(t.Context(), c))
-				_, _, err := b.SetPassword(t.Context(), c, "hash", u, silent, noon)
+				_, _, err := b.SetPassword(t.Context(), next(c, u), silent)
 				b.must(err)
 				return noon
 			},
@@ -220,7 +225,9 @@ func TestAFirstPasswordReplacesNone(t *testing.T) {
 		set := func(purpose link.Purpose, hash string) (password.Password, error) {
 			c := codeOf(linkFor(of, &u, u.Email, purpose))
 			b.must(b.PutPasswordCode(t.Context(), c))
-			p, _, err := b.SetPassword(t.Context(), c, hash, u, silent, noon)
+			n := next(c, u)
+			n.Hash = hash
+			p, _, err := b.SetPassword(t.Context(), n, silent)
 			return p, err
 		}
 		if p, err := set(link.Create, "first"); err != nil || p.Number != 1 {

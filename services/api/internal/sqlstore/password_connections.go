@@ -19,14 +19,14 @@ var (
 
 const (
 	passwordConnectionColumns = `account_id, org_id, environment, id, min_length, max_length, pepper_rotation, template_id, delivery,
-	verbose_errors, direct_creation, created_at, updated_at`
+	verbose_errors, direct_creation, min_strength, created_at, updated_at`
 	onePasswordConnection = ` WHERE account_id = $1 AND org_id = $2 AND environment = $3`
 )
 
 func scanPasswordConnection(row scanner) (c password.Connection, err error) {
 	var rotation int64
 	err = row.Scan(&c.Tenant.Account, &c.Tenant.Org, &c.Tenant.Env, &c.ID, &c.MinLength, &c.MaxLength, &rotation, &c.Template, &c.Delivery,
-		&c.VerboseErrors, &c.DirectCreation, instant{&c.CreatedAt}, instant{&c.UpdatedAt})
+		&c.VerboseErrors, &c.DirectCreation, &c.MinStrength, instant{&c.CreatedAt}, instant{&c.UpdatedAt})
 	c.PepperRotation = time.Duration(rotation) * time.Millisecond
 	return c, err
 }
@@ -35,13 +35,13 @@ func scanPasswordConnection(row scanner) (c password.Connection, err error) {
 func (s *Store) CreatePasswordConnection(ctx context.Context, c password.Connection) error {
 	touched, err := exec(ctx, s.write, stmt("create password connection",
 		`INSERT INTO password_connections (account_id, org_id, environment, id, min_length, max_length, pepper_rotation, template_id, delivery,
-			verbose_errors, direct_creation, created_at, updated_at)
+			verbose_errors, direct_creation, min_strength, created_at, updated_at)
 		SELECT account_id, id, $3, $4, $5, $6, $7, $8, $9,
-			$10, $11, $12, $13
+			$10, $11, $12, $13, $14
 		FROM organizations WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL
 		ON CONFLICT (org_id, environment) DO NOTHING`,
 		c.Tenant.Account, c.Tenant.Org, c.Tenant.Env, c.ID, c.MinLength, c.MaxLength, c.PepperRotation.Milliseconds(), c.Template, c.Delivery,
-		c.VerboseErrors, c.DirectCreation, millis(c.CreatedAt), millis(c.UpdatedAt)))
+		c.VerboseErrors, c.DirectCreation, c.MinStrength, millis(c.CreatedAt), millis(c.UpdatedAt)))
 	if err != nil || touched == 1 {
 		return err
 	}
@@ -77,9 +77,9 @@ func (s *Store) UpdatePasswordConnection(ctx context.Context, t tenant.ID, chang
 		}
 		_, err := exec(ctx, tx, stmt("update password connection",
 			`UPDATE password_connections SET min_length = $4, max_length = $5, pepper_rotation = $6, template_id = $7, delivery = $8,
-				verbose_errors = $9, direct_creation = $10, updated_at = $11`+onePasswordConnection,
+				verbose_errors = $9, direct_creation = $10, min_strength = $11, updated_at = $12`+onePasswordConnection,
 			t.Account, t.Org, t.Env, c.MinLength, c.MaxLength, c.PepperRotation.Milliseconds(), c.Template, c.Delivery,
-			c.VerboseErrors, c.DirectCreation, millis(c.UpdatedAt)))
+			c.VerboseErrors, c.DirectCreation, c.MinStrength, millis(c.UpdatedAt)))
 		return err
 	})
 	return c, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/services/api/internal/link"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -14,10 +15,10 @@ import (
 
 var _ password.Store = (*Store)(nil)
 
-const passwordColumns = `account_id, org_id, environment, user_id, number, hash, must_change, changed_at`
+const passwordColumns = `account_id, org_id, environment, user_id, number, hash, must_change, changed_at, checked_at`
 
 func scanPassword(row scanner) (p password.Password, err error) {
-	err = row.Scan(&p.Tenant.Account, &p.Tenant.Org, &p.Tenant.Env, &p.UserID, &p.Number, &p.Hash, &p.MustChange, instant{&p.ChangedAt})
+	err = row.Scan(&p.Tenant.Account, &p.Tenant.Org, &p.Tenant.Env, &p.UserID, &p.Number, &p.Hash, &p.MustChange, instant{&p.ChangedAt}, instant{&p.CheckedAt})
 	return p, err
 }
 
@@ -80,20 +81,21 @@ func (s *Store) PutPasswordCode(ctx context.Context, c link.Code) error {
 }
 
 // SetPassword implements password.Store.
-func (s *Store) SetPassword(ctx context.Context, code link.Code, hash string, fresh user.User, compose password.Compose, now time.Time) (p password.Password, u user.User, err error) {
+func (s *Store) SetPassword(ctx context.Context, n password.Next, compose password.Compose) (p password.Password, u user.User, err error) {
+	code := n.Code
 	err = s.inTx(ctx, "set password", limit, func(ctx context.Context, tx *sql.Tx) error {
 		if err := mustTouch(ctx, tx, password.ErrCode, stmt("use password code",
-			`UPDATE password_codes SET used_at = $2 WHERE `+liveCode, code.Digest, millis(now))); err != nil {
+			`UPDATE password_codes SET used_at = $2 WHERE `+liveCode, code.Digest, millis(n.At))); err != nil {
 			return err
 		}
 		var created bool
-		if u, created, err = s.userOfLink(ctx, tx, code.Tenant, code.UserID, fresh, now); err != nil {
+		if u, created, err = s.userOfLink(ctx, tx, code.Tenant, code.UserID, n.User, n.At); err != nil {
 			return err
 		}
-		if p, err = putPassword(ctx, tx, u, code, hash, now); err != nil {
+		if p, err = putPassword(ctx, tx, u, n); err != nil {
 			return err
 		}
-		if err := s.endOthers(ctx, tx, u, now); err != nil {
+		if err := s.endOthers(ctx, tx, u, n.At); err != nil {
 			return err
 		}
 		entries, err := compose(u, created)
@@ -109,16 +111,17 @@ func (s *Store) SetPassword(ctx context.Context, code link.Code, hash string, fr
 }
 
 // putPassword stores the password. The code of a first one replaces none.
-func putPassword(ctx context.Context, tx *sql.Tx, u user.User, code link.Code, hash string, now time.Time) (p password.Password, err error) {
-	replaces := code.Purpose != link.Create
+func putPassword(ctx context.Context, tx *sql.Tx, u user.User, n password.Next) (p password.Password, err error) {
+	replaces := n.Code.Purpose != link.Create
 	err = oneBy(ctx, tx, password.ErrCode, stmt("store password",
-		`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at)
-		VALUES ($1, $2, $3, $4, 1, $5, FALSE, $6)
+		`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, checked_at)
+		VALUES ($1, $2, $3, $4, 1, $5, FALSE, $6, $8)
 		ON CONFLICT (org_id, environment, user_id) DO UPDATE SET
-			number = passwords.number + 1, hash = EXCLUDED.hash, must_change = FALSE, changed_at = EXCLUDED.changed_at
+			number = passwords.number + 1, hash = EXCLUDED.hash, must_change = FALSE, changed_at = EXCLUDED.changed_at,
+			checked_at = EXCLUDED.checked_at
 		WHERE $7 = TRUE
 		RETURNING `+passwordColumns,
-		u.Tenant.Account, u.Tenant.Org, u.Tenant.Env, u.ID, hash, millis(now), replaces), func(row scanner) (err error) {
+		u.Tenant.Account, u.Tenant.Org, u.Tenant.Env, u.ID, n.Hash, millis(n.At), replaces, millis(n.CheckedAt)), func(row scanner) (err error) {
 		p, err = scanPassword(row)
 		return err
 	})
@@ -148,9 +151,9 @@ func (s *Store) CreatePassword(ctx context.Context, p password.Password, compose
 			return err
 		}
 		if err := mustTouch(ctx, tx, password.ErrHas, stmt("create password",
-			`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (org_id, environment, user_id) DO NOTHING`,
-			p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Number, p.Hash, p.MustChange, millis(p.ChangedAt))); err != nil {
+			`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, checked_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (org_id, environment, user_id) DO NOTHING`,
+			p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Number, p.Hash, p.MustChange, millis(p.ChangedAt), millis(p.CheckedAt))); err != nil {
 			return err
 		}
 		entries, err := compose(u, false)
@@ -168,4 +171,28 @@ func (s *Store) ReplaceHash(ctx context.Context, p password.Password, hash strin
 		`UPDATE passwords SET hash = $6 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND hash = $5`,
 		p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Hash, hash))
 	return err
+}
+
+// PasswordChecked implements password.Store.
+func (s *Store) PasswordChecked(ctx context.Context, p password.Password, at time.Time) error {
+	_, err := exec(ctx, s.write, stmt("note check of password",
+		`UPDATE passwords SET checked_at = $6 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND number = $5`,
+		p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Number, millis(at)))
+	return err
+}
+
+// PasswordLeaked implements password.Store.
+func (s *Store) PasswordLeaked(ctx context.Context, p password.Password, at time.Time, entries []outbox.Entry) (first bool, err error) {
+	err = s.inTx(ctx, "a password must change", limit, func(ctx context.Context, tx *sql.Tx) error {
+		touched, err := exec(ctx, tx, stmt("a password must change",
+			`UPDATE passwords SET must_change = TRUE, checked_at = $6
+			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND number = $5 AND must_change = FALSE`,
+			p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Number, millis(at)))
+		first = touched == 1
+		if err != nil || !first {
+			return err
+		}
+		return s.insertEntries(ctx, tx, entries)
+	})
+	return first && err == nil, err
 }
