@@ -101,6 +101,10 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "cryptography on bytes; where they are kept is not its business",
 	},
+	"pkg/zxcvbn": {
+		never: outside,
+		why:   "what a password is worth: computes, and keeps nothing",
+	},
 	"pkg/conf": {
 		ours:   []string{"pkg/secret"},
 		others: []string{"github.com/caarlos0/env/v11"},
