@@ -14,6 +14,7 @@ func (h *Hasher) Count() *atomic.Int64 {
 		n.Add(1)
 		return derive(password, salt, passes, memory, threads, size)
 	}
+	h.evaluated = func() { n.Add(1) }
 	return n
 }
 
@@ -34,4 +35,26 @@ func (h *Hasher) Dummy() string {
 		phc = phc[:strings.LastIndex(phc, "$")]
 	}
 	return phc
+}
+
+// ReadForeign reads a hash of another system and says what one evaluation of
+// it costs: bytes of memory, and thousandths of what a login may take.
+func ReadForeign(text string) (memory, share int, err error) {
+	f, err := readForeign(text)
+	if err != nil {
+		return 0, 0, err
+	}
+	switch h := f.(type) {
+	case bcryptHash:
+		return 4 << 10, 1000 << h.cost >> maxCost, nil
+	case scryptHash:
+		return scryptShare * h.n * h.r, 1000 * h.n * h.r * h.p / maxWork, nil
+	case firebaseHash:
+		return scryptShare * h.n * h.r, 1000 * h.n * h.r * h.p / maxWork, nil
+	case pbkdf2Hash:
+		return len(h.sum), int(int64(1000) * int64(h.rounds) * int64((len(h.sum)+h.size-1)/h.size) / maxRounds), nil
+	case argon2Hash:
+		return int(h.Memory) << 10, int(int64(1000) * int64(h.Memory) * int64(h.Passes) / maxArgon), nil
+	}
+	panic("a family without a cost")
 }

@@ -115,6 +115,7 @@ type Hasher struct {
 	peppers    Peppers
 	dummy      stored
 	derive     func(password, salt []byte, passes, memory uint32, threads uint8, size uint32) []byte
+	evaluated  func() // hears of every evaluation of a foreign hash
 }
 
 // NewHasher makes a Hasher. Zero parameters are the default ones.
@@ -122,7 +123,7 @@ func NewHasher(turns Turns, p Parameters, peppers Peppers) *Hasher {
 	if p == (Parameters{}) {
 		p = DefaultParameters()
 	}
-	h := &Hasher{turns: turns, parameters: p, peppers: peppers, derive: argon2.IDKey}
+	h := &Hasher{turns: turns, parameters: p, peppers: peppers, derive: argon2.IDKey, evaluated: func() {}}
 	h.dummy = h.fresh()
 	h.dummy.tag = random(tagSize) // of no password
 	return h
@@ -153,7 +154,8 @@ func (h *Hasher) Hash(ctx context.Context, org string, typed secret.Text) (phc s
 }
 
 // NeedsRehash reports whether a stored hash was made otherwise than Hash would
-// make it now: with other parameters, under an older pepper or none.
+// make it now: by another system, with other parameters, under an older pepper
+// or none.
 func (h *Hasher) NeedsRehash(phc string) bool {
 	s, err := parse(phc)
 	return err != nil || s.Parameters != h.parameters || s.keyID != h.peppers.current() || len(s.salt) < saltSize || len(s.tag) < tagSize
@@ -172,6 +174,9 @@ func (h *Hasher) Tags(candidate secret.Text, phc string) (want, got []byte, err 
 	if err != nil {
 		return nil, nil, err
 	}
+	if IsForeign(phc) {
+		return h.foreignTags(candidate, phc)
+	}
 	s := h.dummy
 	if phc != "" {
 		if s, err = parse(phc); err != nil {
@@ -180,6 +185,18 @@ func (h *Hasher) Tags(candidate secret.Text, phc string) (want, got []byte, err 
 	}
 	got, err = h.evaluate(plain, s, len(s.tag))
 	return s.tag, got, err
+}
+
+// foreignTags are the tags of a hash that another system has made, of the
+// candidate as it was typed.
+func (h *Hasher) foreignTags(candidate secret.Text, stored string) (want, got []byte, err error) {
+	f, err := readForeign(stored)
+	if err != nil {
+		return nil, nil, errStored
+	}
+	h.evaluated()
+	got, err = f.derive([]byte(candidate.Reveal()))
+	return f.tag(), got, err
 }
 
 func (h *Hasher) evaluate(plain string, s stored, size int) ([]byte, error) {
