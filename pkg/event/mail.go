@@ -12,8 +12,9 @@ type Mail struct {
 	Color    string `json:"color,omitempty"`    // #rrggbb
 	Host     string `json:"host"`               // of the login page
 	Locale   string `json:"locale"`             // BCP 47, the user's or the organization's
-	At       int64  `json:"at"`                 // when it happened or was asked for, unix milliseconds
-	// LifeMinutes is how long the link or code is good.
+	At       int64  `json:"at"`                 // when it happened, was asked for or will happen, unix milliseconds
+	// LifeMinutes is how long the link or code is good, or the password that
+	// expires.
 	LifeMinutes int `json:"life_minutes,omitempty"`
 	// Detail is one short word of a notice, such as the kind of a factor.
 	Detail string `json:"detail,omitempty"`
@@ -32,6 +33,7 @@ const (
 	TemplateNoticeSecondFactorFailing = "notice_second_factor_failing"
 	TemplateNoticeEmailChanged        = "notice_email_changed"
 	TemplateNoticePasswordDisabled    = "notice_password_disabled"
+	TemplateNoticePasswordExpiring    = "notice_password_expiring"
 	TemplateNoticeFactorsDisabled     = "notice_factors_disabled"
 	TemplateNoticeFactorsReset        = "notice_factors_reset"
 )

@@ -42,8 +42,13 @@ const (
 	TypePasswordCreated = "password.created"
 	TypePasswordChanged = "password.changed"
 	TypePasswordShut    = "password.disabled"
+	TypePasswordForced  = "password.must_change"
+	TypePasswordExpires = "password.expiring"
 	TypeEmailChanged    = "email.changed"
 	TypeMFAFailed       = "mfa.failed"
+
+	TypePasswordsExpire  = "password_expiry.enabled"
+	TypePasswordsForever = "password_expiry.disabled"
 
 	TypeEnrolmentStarted = "enrolment.started"
 	TypeFactorEnrolled   = "factor.enrolled"
@@ -62,7 +67,8 @@ const (
 // contract's page.
 func PublicTypes() []string {
 	return []string{
-		TypeUserCreated, TypePasswordCreated, TypePasswordChanged, TypePasswordShut, TypeEmailChanged, TypeMFAFailed,
+		TypeUserCreated, TypePasswordCreated, TypePasswordChanged, TypePasswordShut, TypePasswordForced, TypePasswordExpires, TypeEmailChanged, TypeMFAFailed,
+		TypePasswordsExpire, TypePasswordsForever,
 		TypeEnrolmentStarted, TypeFactorEnrolled, TypeFactorRenamed, TypeFactorDisabled, TypeFactorRemoved, TypeFactorsDisabled, TypeFactorsReset,
 		TypeCodeAccepted, TypeRecoveryCodes, TypeRecoveryCodeUsed, TypeSprayed,
 	}

@@ -44,6 +44,7 @@ import (
 	"countersign.dev/services/api/internal/oidc"
 	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/pages"
+	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/relay"
 	"countersign.dev/services/api/internal/sqlstore"
@@ -77,6 +78,7 @@ type Service struct {
 	relay     *relay.Relay
 	outgoing  *relay.Outgoing // wakes for what rules have put into the outbox
 	grants    *grant.Service
+	reminders *password.Reminders
 	turns     *hashing.Pool
 	handler   http.Handler
 	tls       *tls.Config // nil serves plain HTTP
@@ -163,6 +165,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
 	}
 	with := s.wireLogins(keys, users, factors, news, hasher)
+	s.reminders = with.reminders
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
 			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
@@ -212,7 +215,8 @@ func (s *Service) Add(g *run.Group) {
 	g.Add("relay", s.relay.Outcomes)
 	g.Add("outbox", s.outgoing.Run)
 	g.Add("sweeper", s.relay.Sweeps)
-	g.Add("grants", s.sweepGrants)
+	g.Add("grants", func(ctx context.Context) error { return s.sweep(ctx, "grants", s.grants.Sweep) })
+	g.Add("reminders", func(ctx context.Context) error { return s.sweep(ctx, "reminders", s.reminders.Sweep) })
 	g.Add("http", func(ctx context.Context) error {
 		return web.Serve(ctx, s.listener, s.handler, web.ServerConfig{TLS: s.tls}, s.log)
 	})

@@ -18,12 +18,13 @@ func (s *Service) reused(ctx context.Context, r grant.Reuse) {
 		"org_id", r.Grant.Tenant.Org, "env", r.Grant.Tenant.Env, "user_id", r.Grant.UserID, "client_id", r.Grant.ClientID)
 }
 
-// sweepEvery is the time between two sweeps of ended grants.
+// sweepEvery is the time between two sweeps of ended grants, and of passwords
+// that expire.
 const sweepEvery = time.Minute
 
-// sweepGrants forgets ended grants from time to time until ctx is done. A
-// sweep that fails is logged and made up for by the next one.
-func (s *Service) sweepGrants(ctx context.Context) error {
+// sweep does what has to be done from time to time until ctx is done. A sweep
+// that fails is logged and made up for by the next one.
+func (s *Service) sweep(ctx context.Context, of string, sweep func(ctx context.Context) error) error {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -32,8 +33,8 @@ func (s *Service) sweepGrants(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		if err := s.grants.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "sweep of grants", "error", err)
+		if err := sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "sweep", "of", of, "error", err)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type logins struct {
 	challenges  *link.Challenges
 	passwords   *password.Service
 	connections *password.Connections
+	reminders   *password.Reminders
 }
 
 // hasher makes what makes and evaluates hashes, and the turns at it.
@@ -42,7 +43,8 @@ func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor
 		BaseURL: s.cfg.BaseURL, Now: now, Log: s.log,
 	}
 	l.challenges = &link.Challenges{Store: s.store, Users: users, Links: l.links, Now: now}
-	l.connections = &password.Connections{Store: s.store, Now: now}
+	l.connections = &password.Connections{Store: s.store, Outbox: news.Outbox, Relay: s.outgoing, Now: now, Log: s.log}
+	l.reminders = &password.Reminders{Store: s.store, Notices: news, Now: now}
 	l.passwords = &password.Service{
 		Store: s.store, Users: users, Links: l.links, Logins: l.logins, Guard: watch, Hasher: hasher, Outbox: news.Outbox, Notices: news, Relay: s.outgoing,
 		Index: keys.index, Now: now, Log: s.log,

@@ -61,10 +61,12 @@ func reference(route pipeline.Route, p parameter) string {
 
 // needs are objects that a route is about and does not name.
 var needs = map[string]string{
-	"GET /api/v2/org/{org}/password-connection": "connection",
-	"PUT /api/v2/org/{org}/password-connection": "connection",
-	"POST /api/v2/password-request":             "connection",
-	"POST /api/v2/magic-link-challenge":         "link", // whose connection it is switched on by
+	"GET /api/v2/org/{org}/password-connection":                 "connection",
+	"PUT /api/v2/org/{org}/password-connection":                 "connection",
+	"GET /api/v2/org/{org}/users/{user}/password":               "password",
+	"POST /api/v2/org/{org}/users/{user}/password/force-change": "password",
+	"POST /api/v2/password-request":                             "connection",
+	"POST /api/v2/magic-link-challenge":                         "link", // whose connection it is switched on by
 }
 
 // samples makes a good value for each parameter of an input. A name that ends
@@ -81,6 +83,9 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"plain_text_max_length":       fixed("100"),
 	"pepper_rotation_period":      fixed("86400"),
 	"forgot_password_template_id": func(r *realm, _ pipeline.Route) string { return r.word("template") },
+	"time_to_live":                fixed("7776000"),
+	"grace_period":                fixed("86400"),
+	"history_depth":               fixed("5"),
 	"verbose_errors":              fixed("true"),
 	"direct_creation":             fixed("true"),
 	"min_strength":                fixed("2"),

@@ -253,6 +253,7 @@ var layers = map[string]layer{
 			api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "tenant", api + "user"},
 		others: []string{"golang.org/x/crypto", "golang.org/x/text"},
 		never:  outside,
+		tests:  []string{api + "sqlstore"}, // the real store
 		why:    "passwords, their hashes and their policy: the highest rule; the libraries hash and bring texts into one form",
 	},
 
@@ -269,7 +270,7 @@ var layers = map[string]layer{
 			api + "token", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
-		tests:  []string{api + "totp"}, // the keys of apps
+		tests:  []string{api + "notice", api + "totp"}, // the mails of reminders, the keys of apps
 		why:    "implements the stores that the rules declare: the only one that knows SQL",
 	},
 

@@ -40,6 +40,9 @@ const (
 	// PasswordsCreateUnverified lets a key create a password without a link,
 	// where a connection allows it.
 	PasswordsCreateUnverified = "passwords:create_unverified"
+	// PasswordsForce lets a key make users set another password, which ends
+	// their logins.
+	PasswordsForce = "passwords:force"
 	// FactorsReset lets a key take away what a user can prove: disable and
 	// remove factors, and replace all of them with force_enroll.
 	FactorsReset = "factors:reset"
@@ -51,16 +54,16 @@ const (
 func All() []string {
 	return []string{
 		ActivityRead, Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, FactorsRead, FactorsReset, InboxRead,
-		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsWrite, UsersRead, UsersWrite,
+		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsForce, PasswordsWrite, UsersRead, UsersWrite,
 	}
 }
 
 // Standard lists what a key gets when nothing is said: everything but
-// managing keys, seeing codes, resetting factors and creating passwords
-// without a link.
+// managing keys, seeing codes, resetting factors, creating passwords without a
+// link and forcing new ones.
 func Standard() []string {
 	return slices.DeleteFunc(All(), func(scope string) bool {
-		return scope == CodesRead || scope == KeysWrite || scope == FactorsReset || scope == PasswordsCreateUnverified
+		return scope == CodesRead || scope == KeysWrite || scope == FactorsReset || scope == PasswordsCreateUnverified || scope == PasswordsForce
 	})
 }
 

@@ -31,8 +31,6 @@ type Whose struct {
 // Compared is what became of a guess.
 type Compared struct {
 	OK bool
-	// Rehash says that the right password is kept in an old way.
-	Rehash bool
 	// Shut says that this wrong guess was the one that shut the password.
 	Shut bool
 }
@@ -86,8 +84,6 @@ type Hasher interface {
 	// Tags returns the tag of what is stored and that of the candidate, in
 	// one evaluation, whether something is stored or not.
 	Tags(candidate secret.Text, stored string) (want, got []byte, err error)
-	// NeedsRehash reports whether what is stored was made in an old way.
-	NeedsRehash(stored string) bool
 }
 
 // Turns bound the evaluations (see package hashing).
@@ -175,7 +171,7 @@ func (p *Passwords) guess(ctx context.Context, b PasswordBudget, source netip.Ad
 	if err := p.returnTo(lasting, from, now); err != nil {
 		return Compared{}, err
 	}
-	return Compared{OK: true, Rehash: p.Hasher.NeedsRehash(stored)}, nil
+	return Compared{OK: true}, nil
 }
 
 // SamePassword compares a password that its owner is about to set with the one

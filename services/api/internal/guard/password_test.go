@@ -14,7 +14,6 @@ import (
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/hashing"
-	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
 )
@@ -278,24 +277,6 @@ func TestWhatIsNoPasswordIsNoGuess(t *testing.T) {
 	}
 	if g.counted.Load()+g.evaluated.Load() != 0 {
 		t.Error("something was counted or evaluated")
-	}
-}
-
-// Covers R-055 for what a login says of an old hash.
-func TestALoginSaysWhatIsToBeHashedAnew(t *testing.T) {
-	t.Parallel()
-	g := open(t, settings{})
-	w := g.known()
-	old, err := password.NewHasher(g.Turns, password.Parameters{Memory: 32, Passes: 1, Threads: 1}, nil).Hash(t.Context(), "org", right)
-	g.must(err)
-	if got, err := g.tries(w, right, old); err != nil || got != (guard.Compared{OK: true, Rehash: true}) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if got, err := g.tries(w, right, g.phc); err != nil || got != (guard.Compared{OK: true}) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if got, err := g.tries(w, wrong, old); err != nil || got != (guard.Compared{}) {
-		t.Errorf("%+v, %v", got, err)
 	}
 }
 

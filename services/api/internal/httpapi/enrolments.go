@@ -45,6 +45,7 @@ type enrollmentOut struct {
 	RecoveryCodes *string `json:"recovery_codes"`
 	// What a login came to that waited for a factor.
 	AuthorizationCode *string           `json:"authorization_code"`
+	ExpiredAt         *string           `json:"expired_at"`
 	Renew             *passwordRenewOut `json:"renew_password"`
 }
 
@@ -114,6 +115,7 @@ func (a *API) endByEnrolment(ctx context.Context, c pipeline.Call, w factor.Whos
 	done, ended, err := a.Logins.Reenrolled(ctx, requestID, w.Tenant, w.User.ID, c.Key.ID, proofOf(method))
 	if err == nil && ended {
 		out.RequestID = requestID
+		out.ExpiredAt = stampOrNull(done.Expired())
 		out.AuthorizationCode, out.Renew, err = a.ended(ctx, w, done)
 	}
 	if err != nil || !ended {

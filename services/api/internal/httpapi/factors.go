@@ -45,6 +45,7 @@ type challengeOut struct {
 	Error               *string `json:"error"`
 	// What a login came to that waited for a factor.
 	AuthorizationCode *string           `json:"authorization_code"`
+	ExpiredAt         *string           `json:"expired_at"` // its password, and no code then
 	Renew             *passwordRenewOut `json:"renew_password"`
 }
 
@@ -142,6 +143,7 @@ func (a *API) continueLogin(ctx context.Context, c pipeline.Call, w factor.Whose
 		return nil
 	}
 	out.RequestID = requestID
+	out.ExpiredAt = stampOrNull(done.Expired())
 	out.AuthorizationCode, out.Renew, err = a.ended(ctx, w, done)
 	return err
 }
@@ -149,7 +151,7 @@ func (a *API) continueLogin(ctx context.Context, c pipeline.Call, w factor.Whose
 // ended is what a login came to: a code, or a new password that has to be set.
 func (a *API) ended(ctx context.Context, w factor.Whose, done login.Completed) (code *string, renew *passwordRenewOut, err error) {
 	if !done.MustChange {
-		return orNull(done.Code.Reveal()), nil, nil
+		return orNull(done.Code.Reveal()), nil, nil // neither where the password has lapsed
 	}
 	value, err := a.Passwords.Renew(ctx, w.User, done.Login)
 	if err != nil {

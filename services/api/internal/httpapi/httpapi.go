@@ -79,6 +79,8 @@ func (a *API) Routes() []pipeline.Route {
 		org("POST", "/org/{org}/password-connection", apikey.ConnectionsWrite, "Create the policy of passwords", pipeline.Handle(a.createPasswordConnection), created, conflicts),
 		org("GET", "/org/{org}/password-connection", apikey.ConnectionsRead, "Read the policy of passwords", pipeline.Handle(a.readPasswordConnection)),
 		org("PUT", "/org/{org}/password-connection", apikey.ConnectionsWrite, "Change the policy of passwords", pipeline.Handle(a.updatePasswordConnection)),
+		org("GET", "/org/{org}/users/{user}/password", apikey.UsersRead, "See when the password of a user was changed and when it expires", pipeline.Handle(a.readPassword), own),
+		org("POST", "/org/{org}/users/{user}/password/force-change", apikey.PasswordsForce, "Make a user set another password", pipeline.Handle(a.forcePassword), own),
 		named("/password-request", apikey.PasswordsWrite, "Send a link to create or reset a password", pipeline.Handle(a.passwordRequest), created, sendsMail),
 		named("/password", apikey.PasswordsWrite, "Set a password", pipeline.Handle(a.setPassword), conflicts, hashes, toldByCode),
 		named("/password-challenge", apikey.Challenges, "Check a password", pipeline.Handle(a.passwordChallenge), hashes),

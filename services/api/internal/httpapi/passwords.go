@@ -14,12 +14,15 @@ import (
 type passwordConnectionIn struct {
 	MinLength      *int    `in:"plain_text_min_length" doc:"Shortest password in characters. 15 is the least, since a password may be all that a login asks for; a smaller figure counts as 15."`
 	MaxLength      *int    `in:"plain_text_max_length" doc:"Longest password in characters, 64 to 256; another figure counts as the nearer of the two."`
-	PepperRotation *int    `in:"pepper_rotation_period" doc:"Seconds after which a login renews what a password is mixed with."`
+	PepperRotation *int    `in:"pepper_rotation_period" doc:"Seconds that a stored hash may keep an older pepper: a login with the right password makes an older one anew, under the first of COUNTERSIGN_PASSWORD_PEPPERS. A hash without a pepper or with other Argon2 parameters is made anew at once."`
 	Template       *string `in:"forgot_password_template_id" doc:"Template of the mail."`
 	Delivery       *string `in:"delivery" doc:"Who sends the links: worker (Countersign does, and no answer holds a link) or caller (the answer that makes a link holds it, for keys with the scope codes:read)."`
 	VerboseErrors  *bool   `in:"verbose_errors" doc:"Tells unknown users from wrong passwords. Whoever can call your server then learns who has an account."`
 	DirectCreation *bool   `in:"direct_creation" doc:"Allows keys with the scope passwords:create_unverified to create a first password without a link."`
 	MinStrength    *int    `in:"min_strength" doc:"Least score that an estimate must give a new password, 0 (anything that is long enough) to 4 (very hard to guess); 3 when nothing is said. See POST /api/v2/password-strength."`
+	TTL            *int    `in:"time_to_live" doc:"Seconds after which a password expires, 86400 to ten years; 0, as at first, is never. NIST SP 800-63B-4 3.1.1.2 and OWASP ASVS 6.2.10 say not to let passwords expire; the answer warns of it. An expired password brings no tokens, only a password_code to set another one with."`
+	Grace          *int    `in:"grace_period" doc:"Seconds after the expiry in which a right password still brings that password_code. Later it brings nothing, and a link alone sets another one. 0 is no end."`
+	History        *int    `in:"history_depth" doc:"How many passwords before the present one may not come back, 0 to 10. Each costs one more hash when a password is set. Only passwords that are replaced while this is more than 0 are remembered."`
 }
 
 type passwordConnectionOut struct {
@@ -35,8 +38,13 @@ type passwordConnectionOut struct {
 	VerboseErrors  bool    `json:"verbose_errors"`
 	DirectCreation bool    `json:"direct_creation"`
 	MinStrength    int     `json:"min_strength"`
+	TTL            int     `json:"time_to_live"`
+	Grace          int     `json:"grace_period"`
+	History        int     `json:"history_depth"`
 	InsertedAt     string  `json:"inserted_at"`
 	UpdatedAt      string  `json:"updated_at"`
+	// Warnings name the rules that the connection breaks.
+	Warnings []string `json:"warnings"`
 }
 
 func (in passwordConnectionIn) change() password.Change {
@@ -44,11 +52,19 @@ func (in passwordConnectionIn) change() password.Change {
 		MinLength: in.MinLength, MaxLength: in.MaxLength, Template: in.Template, Delivery: in.Delivery,
 		VerboseErrors: in.VerboseErrors, DirectCreation: in.DirectCreation, MinStrength: in.MinStrength,
 	}
-	if in.PepperRotation != nil {
-		rotation := time.Duration(min(max(*in.PepperRotation, 0), 1<<31)) * time.Second
-		change.PepperRotation = &rotation
-	}
+	change.PepperRotation = duration(in.PepperRotation)
+	change.Life = password.LifeChange{TTL: duration(in.TTL), Grace: duration(in.Grace), History: in.History}
 	return change
+}
+
+// duration is a parameter in seconds. One that would overflow is brought to
+// where it is refused all the same.
+func duration(in *int) *time.Duration {
+	if in == nil {
+		return nil
+	}
+	out := time.Duration(min(max(*in, -1), 1<<31)) * time.Second
+	return &out
 }
 
 func passwordConnectionShape(c pipeline.Call, connection password.Connection) passwordConnectionOut {
@@ -56,13 +72,13 @@ func passwordConnectionShape(c pipeline.Call, connection password.Connection) pa
 		Type: "PasswordConnection", Domain: c.Org.Domain, Environment: c.Tenant.Env, ID: connection.ID,
 		MinLength: connection.MinLength, MaxLength: connection.MaxLength, PepperRotation: int(connection.PepperRotation / time.Second),
 		Template: orNull(connection.Template), Delivery: connection.Delivery, VerboseErrors: connection.VerboseErrors, DirectCreation: connection.DirectCreation,
-		MinStrength: connection.MinStrength,
-		InsertedAt:  stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
+		TTL: int(connection.Life.TTL / time.Second), Grace: int(connection.Life.Grace / time.Second), History: connection.Life.History,
+		MinStrength: connection.MinStrength, Warnings: connection.Life.Warnings(), InsertedAt: stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
 	}
 }
 
 func (a *API) createPasswordConnection(ctx context.Context, c pipeline.Call, in passwordConnectionIn) (passwordConnectionOut, error) {
-	connection, err := a.PasswordConnections.Create(ctx, c.Tenant, in.change())
+	connection, err := a.PasswordConnections.Create(ctx, c.Tenant, by(c), in.change())
 	return passwordConnectionShape(c, connection), err
 }
 
@@ -72,7 +88,7 @@ func (a *API) readPasswordConnection(ctx context.Context, c pipeline.Call, _ pip
 }
 
 func (a *API) updatePasswordConnection(ctx context.Context, c pipeline.Call, in passwordConnectionIn) (passwordConnectionOut, error) {
-	connection, err := a.PasswordConnections.Update(ctx, c.Tenant, in.change())
+	connection, err := a.PasswordConnections.Update(ctx, c.Tenant, by(c), in.change())
 	return passwordConnectionShape(c, connection), err
 }
 
@@ -188,7 +204,7 @@ func (a *API) passwordChallenge(ctx context.Context, c pipeline.Call, in passwor
 	}
 	out := passwordChallengeOut{
 		Type: "PasswordChallenge", Domain: c.Org.Domain, Environment: c.Tenant.Env, RequestID: v.RequestID, UserID: v.UserID,
-		Valid: v.Valid, Code: orNull(v.Code.Reveal()), MFARequired: v.MFARequired, ExpiredAt: stampOrNull(v.Expired), Renew: renewShape(v.Renew),
+		Valid: v.Valid, Code: orNull(v.Code.Reveal()), MFARequired: v.MFARequired, ExpiredAt: stampOrNull(v.Expired()), Renew: renewShape(v.Renew),
 	}
 	switch {
 	case v.Valid:

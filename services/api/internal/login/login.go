@@ -33,9 +33,10 @@ type Grants interface {
 	NewCode(ctx context.Context, n grant.New) (secret.Text, error)
 }
 
-// Passwords tell which of a user's passwords is the present one.
+// Passwords tell which of a user's passwords is the present one, and whether
+// it is good for nothing but setting another.
 type Passwords interface {
-	PasswordNumber(ctx context.Context, t tenant.ID, userID string) (int, error)
+	PresentPassword(ctx context.Context, t tenant.ID, userID string) (number int, mustChange bool, err error)
 }
 
 // ErrStale answers for a login whose password was replaced before its end.
@@ -71,6 +72,11 @@ type Login struct {
 	Password int `json:"password,omitempty"`
 	// MustChange says that the login ends in a new password instead of a code.
 	MustChange bool `json:"must_change,omitempty"`
+	// Expires is from when on it ends that way too, and Lapses from when on it
+	// ends in nothing; the zero time is never. Both are looked at when the login
+	// ends, which may be minutes after the password was proven.
+	Expires time.Time `json:"expires,omitzero"`
+	Lapses  time.Time `json:"lapses,omitzero"`
 }
 
 // Completed is how far a login has come: a code, or one of the reasons for
@@ -80,6 +86,16 @@ type Completed struct {
 	Code        secret.Text
 	MFARequired bool
 	MustChange  bool
+	Lapsed      bool // the password is so old that a link alone replaces it
+}
+
+// Expired is when the password stopped being good for a login; the zero time
+// while it is.
+func (c Completed) Expired() time.Time {
+	if !c.MustChange && !c.Lapsed {
+		return time.Time{}
+	}
+	return c.Login.Expires
 }
 
 // scope of a login over the headless API.
@@ -92,9 +108,10 @@ func isSecond(proof string) bool {
 	return proof == grant.SMS || proof == grant.App
 }
 
-// Complete ends a login, or lets it wait for the second factor.
+// Complete ends a login, or lets it wait for the second factor. One that comes
+// to nothing does not wait for that.
 func (s *Service) Complete(ctx context.Context, l Login) (Completed, error) {
-	if slices.ContainsFunc(l.AMR, isSecond) {
+	if slices.ContainsFunc(l.AMR, isSecond) || over(l.Lapses, s.Now()) {
 		return s.end(ctx, l)
 	}
 	enrolled, err := s.Factors.Enrolled(ctx, l.Tenant, l.UserID)
@@ -175,12 +192,19 @@ func (s *Service) waiting(ctx context.Context, requestID string, t tenant.ID, us
 	return l, stored, nil
 }
 
+// over reports whether a time has come; the zero time never does.
+func over(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
 func (s *Service) end(ctx context.Context, l Login) (Completed, error) {
-	if l.MustChange {
+	now := s.Now()
+	switch {
+	case over(l.Lapses, now):
+		return Completed{Login: l, Lapsed: true}, nil
+	case l.MustChange || over(l.Expires, now):
 		return Completed{Login: l, MustChange: true}, nil
 	}
 	code, err := s.Grants.NewCode(ctx, grant.New{
-		Tenant: l.Tenant, UserID: l.UserID, ClientID: l.ClientID, RedirectURI: l.RedirectURI, Scope: scope, AMR: l.AMR, AuthTime: s.Now(),
+		Tenant: l.Tenant, UserID: l.UserID, ClientID: l.ClientID, RedirectURI: l.RedirectURI, Scope: scope, AMR: l.AMR, AuthTime: now,
 	})
 	if err == nil {
 		err = s.Current(ctx, l)
@@ -191,15 +215,16 @@ func (s *Service) end(ctx context.Context, l Login) (Completed, error) {
 	return Completed{Login: l, Code: code}, nil
 }
 
-// Current returns ErrStale when the password of a login is the user's no more.
-// It is asked after something was stored for the login: a new password ends
-// all that is stored by then, and what is stored later finds it here.
+// Current returns ErrStale when the password of a login is the user's no more,
+// or must be changed since. It is asked after something was stored for the
+// login: a new password ends all that is stored by then, and what is stored
+// later finds it here.
 func (s *Service) Current(ctx context.Context, l Login) error {
 	if l.Password == 0 {
 		return nil
 	}
-	number, err := s.Passwords.PasswordNumber(ctx, l.Tenant, l.UserID)
-	if err == nil && number != l.Password {
+	number, mustChange, err := s.Passwords.PresentPassword(ctx, l.Tenant, l.UserID)
+	if err == nil && (number != l.Password || mustChange && !l.MustChange) {
 		err = ErrStale
 	}
 	return err

@@ -55,9 +55,19 @@ func (s *Service) Entry(a About, template, detail string) (outbox.Entry, error) 
 
 // To is Entry for another address than the user's own: the one before.
 func (s *Service) To(a About, address user.Address, template, detail string) (outbox.Entry, error) {
+	return s.mail(a, address, event.Mail{Template: template, Detail: detail})
+}
+
+// Expiring is the notice that a password expires, and in how many days.
+func (s *Service) Expiring(a About, at time.Time, days int) (outbox.Entry, error) {
+	return s.mail(a, a.User.Email, event.Mail{Template: event.TemplateNoticePasswordExpiring, At: at.UnixMilli(), LifeMinutes: days * 24 * 60})
+}
+
+// mail writes what it says under the organization's name.
+func (s *Service) mail(a About, address user.Address, content event.Mail) (outbox.Entry, error) {
+	content.Brand, content.Color, content.LogoURL, content.Locale = a.Org.Name, a.Org.Color, a.Org.LogoURL, Locale(a.Org, &a.User)
 	return s.Outbox.Mail(outbox.Mail{
-		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.By.TraceID, To: address.Mailbox(), Life: life,
-		Content: event.Mail{Template: template, Brand: a.Org.Name, Color: a.Org.Color, LogoURL: a.Org.LogoURL, Locale: Locale(a.Org, &a.User), Detail: detail},
+		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.By.TraceID, To: address.Mailbox(), Life: life, Content: content,
 	})
 }
 

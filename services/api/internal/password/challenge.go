@@ -24,10 +24,9 @@ type Verdict struct {
 	Valid     bool
 	Unknown   bool // told apart from wrong only with verbose errors
 	login.Completed
-	// Expired is when the password stopped being good for a login, the zero
-	// time while it is. Renew is then the code to set another one with.
-	Expired time.Time
-	Renew   secret.Text
+	// Renew is the code to set another password with, where this one is not
+	// good for a login any more.
+	Renew secret.Text
 }
 
 // Challenge checks a password. Every address costs one hash and answers
@@ -60,10 +59,11 @@ func (s *Service) Challenge(ctx context.Context, c link.Caller, email string, pl
 		v.Unknown = connection.VerboseErrors && (u == nil || has.Number == 0)
 		return v, nil
 	}
-	if compared.Rehash {
-		s.rehash(ctx, has, plain)
+	now := s.Now().Truncate(time.Millisecond)
+	if s.Hasher.NeedsRehash(has.Hash, now.Sub(has.HashedAt), connection.PepperRotation) {
+		s.rehash(ctx, has, plain, now)
 	}
-	passed, err := s.passed(ctx, c, *u, has, v)
+	passed, err := s.passed(ctx, c, who, has, v)
 	if errors.Is(err, login.ErrStale) { // somebody has reset it meanwhile, for a reason
 		return v, nil
 	}
@@ -80,21 +80,23 @@ func (s *Service) tellShut(ctx context.Context, c link.Caller, u user.User) {
 }
 
 // passed goes on from a right password.
-func (s *Service) passed(ctx context.Context, c link.Caller, u user.User, has Password, v Verdict) (Verdict, error) {
-	v.Valid, v.UserID, v.Number = true, u.ID, has.Number
+func (s *Service) passed(ctx context.Context, c link.Caller, who subject, has Password, v Verdict) (Verdict, error) {
+	v.Valid, v.UserID, v.Number = true, who.user.ID, has.Number
+	expires, lapses := who.connection.Life.Ends(has)
+	if has.MustChange {
+		expires = has.ChangedAt // it never was good for more
+	}
 	done, err := s.Logins.Complete(ctx, login.Login{
-		RequestID: v.RequestID, Tenant: c.Tenant, UserID: u.ID, ClientID: c.Key.ID, AMR: []string{grant.Password}, At: s.Now(),
-		Password: has.Number, MustChange: has.MustChange,
+		RequestID: v.RequestID, Tenant: c.Tenant, UserID: who.user.ID, ClientID: c.Key.ID, AMR: []string{grant.Password}, At: s.Now(),
+		Password: has.Number, MustChange: has.MustChange, Expires: expires, Lapses: lapses,
 	})
 	if err != nil {
 		return Verdict{}, err
 	}
 	v.Completed = done
-	if !done.MustChange {
-		return v, nil
+	if done.MustChange {
+		v.Renew, err = s.Renew(ctx, *who.user, done.Login)
 	}
-	v.Expired = has.ChangedAt
-	v.Renew, err = s.Renew(ctx, u, done.Login)
 	return v, err
 }
 
@@ -114,10 +116,10 @@ func (s *Service) Renew(ctx context.Context, u user.User, l login.Login) (secret
 
 // rehash brings a password up to the parameters of today. It may fail: the
 // next login tries again.
-func (s *Service) rehash(ctx context.Context, has Password, plain secret.Text) {
+func (s *Service) rehash(ctx context.Context, has Password, plain secret.Text, now time.Time) {
 	hash, err := s.Hasher.Hash(ctx, has.Tenant.Org, plain)
 	if err == nil {
-		err = s.Store.ReplaceHash(ctx, has, hash)
+		err = s.Store.ReplaceHash(ctx, has, hash, now)
 	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "password not hashed anew", "user_id", has.UserID, "error", err)

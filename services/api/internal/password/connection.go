@@ -2,10 +2,13 @@ package password
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -16,8 +19,8 @@ type Connection struct {
 	Tenant tenant.ID
 	// MinLength and MaxLength count code points.
 	MinLength, MaxLength int
-	// PepperRotation is how old a password's pepper may be before a login
-	// renews it.
+	// PepperRotation is how old a hash under another pepper than today's may
+	// be before a login makes it anew.
 	PepperRotation time.Duration
 	Template       string // id of the mail's template; empty means ours
 	Delivery       string // tenant.DeliverWorker or DeliverCaller
@@ -29,6 +32,7 @@ type Connection struct {
 	DirectCreation bool
 	// MinStrength is the least score that a new password needs, 0 to 4.
 	MinStrength int
+	Life        Life // of its passwords
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
@@ -59,6 +63,7 @@ type Change struct {
 	VerboseErrors        *bool
 	DirectCreation       *bool
 	MinStrength          *int
+	Life                 LifeChange
 }
 
 // What may go wrong, as the caller reads it.
@@ -69,25 +74,30 @@ var (
 
 // ConnectionStore keeps connections.
 type ConnectionStore interface {
-	// CreatePasswordConnection returns ErrExists when there is one, and
-	// tenant.ErrNotFound when the organization is gone.
-	CreatePasswordConnection(ctx context.Context, c Connection) error
+	// CreatePasswordConnection stores it with entries that tell of it. It
+	// returns ErrExists when there is one, and tenant.ErrNotFound when the
+	// organization is gone.
+	CreatePasswordConnection(ctx context.Context, c Connection, entries []outbox.Entry) error
 	// PasswordConnection returns ErrNoConnection when there is none.
 	PasswordConnection(ctx context.Context, t tenant.ID) (Connection, error)
-	// UpdatePasswordConnection lets change edit it and writes it back, in one
-	// transaction, or returns ErrNoConnection or what change returns.
-	UpdatePasswordConnection(ctx context.Context, t tenant.ID, change func(*Connection) error) (Connection, error)
+	// UpdatePasswordConnection lets change edit it and writes it back with the
+	// entries that change returns, in one transaction, or returns
+	// ErrNoConnection or change's error.
+	UpdatePasswordConnection(ctx context.Context, t tenant.ID, change func(*Connection) ([]outbox.Entry, error)) (Connection, error)
 }
 
 // Connections is the rules of connections.
 type Connections struct {
-	Store ConnectionStore
-	Now   func() time.Time
+	Store  ConnectionStore
+	Outbox *outbox.Composer
+	Relay  outbox.Waker
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Create makes the connection. It returns ErrExists, or a fault of kind
 // Invalid that names the parameter.
-func (s *Connections) Create(ctx context.Context, t tenant.ID, in Change) (Connection, error) {
+func (s *Connections) Create(ctx context.Context, t tenant.ID, by activity.By, in Change) (Connection, error) {
 	now := s.Now().Truncate(time.Millisecond)
 	c := Connection{
 		ID: id.UUID(), Tenant: t, MinLength: minAlone, MaxLength: longest, PepperRotation: defaultRotation,
@@ -96,7 +106,11 @@ func (s *Connections) Create(ctx context.Context, t tenant.ID, in Change) (Conne
 	if err := in.apply(&c, now); err != nil {
 		return Connection{}, err
 	}
-	return c, s.Store.CreatePasswordConnection(ctx, c)
+	if err := s.Store.CreatePasswordConnection(ctx, c, s.news(Life{}, c, by)); err != nil {
+		return Connection{}, err
+	}
+	s.logged(ctx, Life{}, c)
+	return c, nil
 }
 
 // Get returns the connection, or ErrNoConnection.
@@ -105,8 +119,19 @@ func (s *Connections) Get(ctx context.Context, t tenant.ID) (Connection, error) 
 }
 
 // Update changes the connection.
-func (s *Connections) Update(ctx context.Context, t tenant.ID, in Change) (Connection, error) {
-	return s.Store.UpdatePasswordConnection(ctx, t, func(c *Connection) error { return in.apply(c, s.Now().Truncate(time.Millisecond)) })
+func (s *Connections) Update(ctx context.Context, t tenant.ID, by activity.By, in Change) (Connection, error) {
+	var before Life
+	c, err := s.Store.UpdatePasswordConnection(ctx, t, func(c *Connection) ([]outbox.Entry, error) {
+		before = c.Life
+		if err := in.apply(c, s.Now().Truncate(time.Millisecond)); err != nil {
+			return nil, err
+		}
+		return s.news(before, *c, by), nil
+	})
+	if err == nil {
+		s.logged(ctx, before, c)
+	}
+	return c, err
 }
 
 func (in Change) apply(c *Connection, now time.Time) error {
@@ -132,6 +157,9 @@ func (in Change) apply(c *Connection, now time.Time) error {
 		return fault.New(fault.Invalid, "invalid_parameter", "min_strength must be 0 (anything long enough) to 4 (very hard to guess)")
 	}
 	set(&c.MinStrength, in.MinStrength)
+	if err := in.Life.apply(&c.Life); err != nil {
+		return err
+	}
 	set(&c.MinLength, in.MinLength)
 	set(&c.MaxLength, in.MaxLength)
 	c.MinLength = min(max(c.MinLength, minAlone), alwaysAccepted)

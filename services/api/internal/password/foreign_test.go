@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -71,7 +72,7 @@ func TestHashesOfOtherSystemsAreVerifiedAndReplaced(t *testing.T) {
 		if took := n.Load() - before; took != 4 {
 			t.Errorf("%s: four attempts took %d evaluations", v.Made, took)
 		}
-		if !h.NeedsRehash(stored) || !password.IsForeign(stored) {
+		if !h.NeedsRehash(stored, 0, time.Hour) || !password.IsForeign(stored) {
 			t.Errorf("%s: stays as it is after a login", v.Made)
 		}
 		if again, err := (password.Peppers{}).Import(stored); err != nil || again != stored {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 
@@ -76,6 +77,8 @@ func ParsePeppers(name string, list secret.Text) (Peppers, error) {
 	return peppers, nil
 }
 
+var errNoPepper = errors.New("the stored password needs a pepper that COUNTERSIGN_PASSWORD_PEPPERS does not have any more")
+
 // mix returns what is hashed of a password under the pepper with an id.
 func (p Peppers) mix(plain, id string) ([]byte, error) {
 	if id == "" {
@@ -86,7 +89,7 @@ func (p Peppers) mix(plain, id string) ([]byte, error) {
 			return candidate.key.Sum(purposePepper, plain), nil
 		}
 	}
-	return nil, errors.New("the stored password needs a pepper that COUNTERSIGN_PASSWORD_PEPPERS does not have any more")
+	return nil, errNoPepper
 }
 
 func (p Peppers) current() string {
@@ -153,12 +156,19 @@ func (h *Hasher) Hash(ctx context.Context, org string, typed secret.Text) (phc s
 	return phc, nil
 }
 
-// NeedsRehash reports whether a stored hash was made otherwise than Hash would
-// make it now: by another system, with other parameters, under an older pepper
-// or none.
-func (h *Hasher) NeedsRehash(phc string) bool {
+// NeedsRehash reports whether a stored hash of some age should be made anew.
+// At once where Hash would do it better: in place of another system's, with
+// other parameters, or with a pepper where there is none. Where there is another pepper than the first, not before
+// the hash is as old as the rotation: after a pepper was added every login
+// costs a second evaluation until all are renewed, and the period spreads them.
+// Under the first pepper nothing is renewed, however old: the same key with
+// another salt withstands no more.
+func (h *Hasher) NeedsRehash(phc string, age, rotation time.Duration) bool {
 	s, err := parse(phc)
-	return err != nil || s.Parameters != h.parameters || s.keyID != h.peppers.current() || len(s.salt) < saltSize || len(s.tag) < tagSize
+	if err != nil || s.Parameters != h.parameters || len(s.salt) < saltSize || len(s.tag) < tagSize {
+		return true
+	}
+	return s.keyID != h.peppers.current() && (s.keyID == "" || age >= rotation)
 }
 
 // CheckSize is the function of that name, for the guard.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 	"pgregory.net/rapid"
@@ -89,7 +90,7 @@ func TestAStoredPasswordIsArgon2idWithItsParameters(t *testing.T) {
 	if again := hash(t, h, "ein langes Passwort"); strings.Contains(again, parts[1]) {
 		t.Error("two hashes share a salt")
 	}
-	if !fits(t, h, "ein langes Passwort", phc) || h.NeedsRehash(phc) {
+	if !fits(t, h, "ein langes Passwort", phc) || h.NeedsRehash(phc, 0, 0) {
 		t.Error("a new hash is not good")
 	}
 }
@@ -130,18 +131,21 @@ func TestOldHashesAreKnown(t *testing.T) {
 		"no pepper":    password.NewHasher(free{}, cheap, nil),
 	} {
 		phc := hash(t, old, "geheim")
-		if !now.NeedsRehash(phc) {
+		if !now.NeedsRehash(phc, 24*time.Hour, 24*time.Hour) {
 			t.Errorf("%s: is not to be hashed anew", name)
+		}
+		if soon := now.NeedsRehash(phc, 24*time.Hour-1, 24*time.Hour); soon == (name == "old pepper") {
+			t.Errorf("%s: to be hashed anew before its time is %v", name, soon)
 		}
 		if !fits(t, now, "geheim", phc) || fits(t, now, "Geheim", phc) {
 			t.Errorf("%s: is not verified", name)
 		}
 	}
 	short := "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$" + base64.RawStdEncoding.EncodeToString(argon2.IDKey([]byte("geheim"), []byte("saltsalt"), 1, 64, 1, 16))
-	if !fits(t, now, "geheim", short) || !now.NeedsRehash(short) || !now.NeedsRehash("x") {
+	if !fits(t, now, "geheim", short) || !now.NeedsRehash(short, 0, time.Hour) || !now.NeedsRehash("x", 0, time.Hour) {
 		t.Error("a hash of short salt and tag is verified, and hashed anew")
 	}
-	if now.NeedsRehash(hash(t, now, "geheim")) {
+	if now.NeedsRehash(hash(t, now, "geheim"), 10*365*24*time.Hour, 0) {
 		t.Error("a new hash is to be hashed anew")
 	}
 }

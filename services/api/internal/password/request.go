@@ -28,6 +28,7 @@ type Password struct {
 	// MustChange lets it be used for nothing but setting another one.
 	MustChange bool
 	ChangedAt  time.Time
+	HashedAt   time.Time // ChangedAt, or later when a login has made the hash anew
 	// CheckedAt is when it was last looked up among leaked ones; the zero time
 	// for never.
 	CheckedAt time.Time
@@ -73,7 +74,7 @@ type Store interface {
 	CreatePassword(ctx context.Context, p Password, compose Compose) (Password, error)
 	// ReplaceHash stores a newer hash of the same password, unless it was
 	// changed since.
-	ReplaceHash(ctx context.Context, p Password, hash string) error
+	ReplaceHash(ctx context.Context, p Password, hash string, now time.Time) error
 	// PasswordChecked notes that the password was looked up among leaked ones
 	// and not found, unless it was changed since.
 	PasswordChecked(ctx context.Context, p Password, at time.Time) error
@@ -81,6 +82,12 @@ type Store interface {
 	// statement, with entries that tell of it. It reports whether this call
 	// did: nothing happens to one that must change already or was changed since.
 	PasswordLeaked(ctx context.Context, p Password, at time.Time, entries []outbox.Entry) (bool, error)
+	// ForcePassword makes a password one that must change and ends its user's
+	// grants, by a condition, with entries that tell of it. It reports false
+	// where it must already, or is another one by now.
+	ForcePassword(ctx context.Context, p Password, at time.Time, entries []outbox.Entry) (forced bool, err error)
+	// FormerHashes returns the hashes of the newest former passwords.
+	FormerHashes(ctx context.Context, t tenant.ID, userID string, most int) ([]string, error)
 }
 
 // Compose makes the entries that go with a change, once its user is known.

@@ -58,7 +58,7 @@ func (s *Service) Set(ctx context.Context, c link.Caller, in Set) (Done, error) 
 	if err := connection.policy().Check(in.Plain); err != nil {
 		return Done{}, err
 	}
-	if err := s.differs(ctx, code, in.Plain); err != nil {
+	if err := s.differs(ctx, code, in.Plain, connection.Life.History); err != nil {
 		return Done{}, err
 	}
 	hash, err := s.Hasher.Hash(ctx, code.Tenant.Org, in.Plain)
@@ -86,22 +86,6 @@ func fits(code link.Code, c link.Caller, in Set) error {
 		return ErrCode.Because(err)
 	}
 	return nil
-}
-
-// differs refuses the password that the user has already.
-func (s *Service) differs(ctx context.Context, code link.Code, plain secret.Text) error {
-	if code.UserID == "" {
-		return nil
-	}
-	old, err := s.Store.Password(ctx, code.Tenant, code.UserID)
-	if err != nil || old.Number == 0 {
-		return err
-	}
-	same, err := s.Guard.SamePassword(ctx, code.Tenant.Org, plain, old.Hash)
-	if err == nil && same {
-		return ErrSame
-	}
-	return err
 }
 
 func (s *Service) store(ctx context.Context, c link.Caller, code link.Code, hash string) (Password, user.User, error) {

@@ -246,7 +246,7 @@ func TestAFirstPasswordReplacesNone(t *testing.T) {
 		b.must(err)
 		_, err = set(link.Reset, "third")
 		b.must(err)
-		b.must(b.ReplaceHash(t.Context(), stale, "newer form of the one before"))
+		b.must(b.ReplaceHash(t.Context(), stale, "newer form of the one before", noon))
 		if p, err := b.Password(t.Context(), of, u.ID); err != nil || p.Hash != "third" || p.Number != 3 {
 			t.Errorf("a late rehash has overwritten a change: %+v, %v", p, err)
 		}

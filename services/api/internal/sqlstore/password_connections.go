@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/link"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/tenant"
 )
@@ -19,30 +20,37 @@ var (
 
 const (
 	passwordConnectionColumns = `account_id, org_id, environment, id, min_length, max_length, pepper_rotation, template_id, delivery,
-	verbose_errors, direct_creation, min_strength, created_at, updated_at`
+	verbose_errors, direct_creation, min_strength, created_at, updated_at, time_to_live, grace_period, history_depth`
 	onePasswordConnection = ` WHERE account_id = $1 AND org_id = $2 AND environment = $3`
 )
 
 func scanPasswordConnection(row scanner) (c password.Connection, err error) {
-	var rotation int64
+	var rotation, ttl, grace int64
 	err = row.Scan(&c.Tenant.Account, &c.Tenant.Org, &c.Tenant.Env, &c.ID, &c.MinLength, &c.MaxLength, &rotation, &c.Template, &c.Delivery,
-		&c.VerboseErrors, &c.DirectCreation, &c.MinStrength, instant{&c.CreatedAt}, instant{&c.UpdatedAt})
+		&c.VerboseErrors, &c.DirectCreation, &c.MinStrength, instant{&c.CreatedAt}, instant{&c.UpdatedAt}, &ttl, &grace, &c.Life.History)
 	c.PepperRotation = time.Duration(rotation) * time.Millisecond
+	c.Life.TTL, c.Life.Grace = time.Duration(ttl)*time.Millisecond, time.Duration(grace)*time.Millisecond
 	return c, err
 }
 
 // CreatePasswordConnection implements password.ConnectionStore.
-func (s *Store) CreatePasswordConnection(ctx context.Context, c password.Connection) error {
-	touched, err := exec(ctx, s.write, stmt("create password connection",
-		`INSERT INTO password_connections (account_id, org_id, environment, id, min_length, max_length, pepper_rotation, template_id, delivery,
-			verbose_errors, direct_creation, min_strength, created_at, updated_at)
-		SELECT account_id, id, $3, $4, $5, $6, $7, $8, $9,
-			$10, $11, $12, $13, $14
-		FROM organizations WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL
-		ON CONFLICT (org_id, environment) DO NOTHING`,
-		c.Tenant.Account, c.Tenant.Org, c.Tenant.Env, c.ID, c.MinLength, c.MaxLength, c.PepperRotation.Milliseconds(), c.Template, c.Delivery,
-		c.VerboseErrors, c.DirectCreation, c.MinStrength, millis(c.CreatedAt), millis(c.UpdatedAt)))
-	if err != nil || touched == 1 {
+func (s *Store) CreatePasswordConnection(ctx context.Context, c password.Connection, entries []outbox.Entry) error {
+	err := s.inTx(ctx, "create password connection", limit, func(ctx context.Context, tx *sql.Tx) error {
+		err := mustTouch(ctx, tx, errNone, stmt("create password connection",
+			`INSERT INTO password_connections (account_id, org_id, environment, id, min_length, max_length, pepper_rotation, template_id, delivery,
+				verbose_errors, direct_creation, min_strength, created_at, updated_at, time_to_live, grace_period, history_depth)
+			SELECT account_id, id, $3, $4, $5, $6, $7, $8, $9,
+				$10, $11, $12, $13, $14, $15, $16, $17
+			FROM organizations WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL
+			ON CONFLICT (org_id, environment) DO NOTHING`,
+			c.Tenant.Account, c.Tenant.Org, c.Tenant.Env, c.ID, c.MinLength, c.MaxLength, c.PepperRotation.Milliseconds(), c.Template, c.Delivery,
+			c.VerboseErrors, c.DirectCreation, c.MinStrength, millis(c.CreatedAt), millis(c.UpdatedAt), c.Life.TTL.Milliseconds(), c.Life.Grace.Milliseconds(), c.Life.History))
+		if err != nil {
+			return err
+		}
+		return s.insertEntries(ctx, tx, entries)
+	})
+	if !errors.Is(err, errNone) {
 		return err
 	}
 	if _, err := s.PasswordConnection(ctx, c.Tenant); err != nil {
@@ -66,21 +74,25 @@ func passwordConnection(ctx context.Context, q querier, st statement) (c passwor
 }
 
 // UpdatePasswordConnection implements password.ConnectionStore.
-func (s *Store) UpdatePasswordConnection(ctx context.Context, t tenant.ID, change func(*password.Connection) error) (c password.Connection, err error) {
+func (s *Store) UpdatePasswordConnection(ctx context.Context, t tenant.ID, change func(*password.Connection) ([]outbox.Entry, error)) (c password.Connection, err error) {
 	err = s.inTx(ctx, "update password connection", limit, func(ctx context.Context, tx *sql.Tx) error {
 		if c, err = passwordConnection(ctx, tx, stmt("lock password connection",
 			`SELECT `+passwordConnectionColumns+` FROM password_connections`+onePasswordConnection+s.dialect.forUpdate, t.Account, t.Org, t.Env)); err != nil {
 			return err
 		}
-		if err := change(&c); err != nil {
+		entries, err := change(&c)
+		if err != nil {
 			return err
 		}
-		_, err := exec(ctx, tx, stmt("update password connection",
+		if _, err := exec(ctx, tx, stmt("update password connection",
 			`UPDATE password_connections SET min_length = $4, max_length = $5, pepper_rotation = $6, template_id = $7, delivery = $8,
-				verbose_errors = $9, direct_creation = $10, min_strength = $11, updated_at = $12`+onePasswordConnection,
+				verbose_errors = $9, direct_creation = $10, min_strength = $11, updated_at = $12, time_to_live = $13, grace_period = $14,
+				history_depth = $15`+onePasswordConnection,
 			t.Account, t.Org, t.Env, c.MinLength, c.MaxLength, c.PepperRotation.Milliseconds(), c.Template, c.Delivery,
-			c.VerboseErrors, c.DirectCreation, c.MinStrength, millis(c.UpdatedAt)))
-		return err
+			c.VerboseErrors, c.DirectCreation, c.MinStrength, millis(c.UpdatedAt), c.Life.TTL.Milliseconds(), c.Life.Grace.Milliseconds(), c.Life.History)); err != nil {
+			return err
+		}
+		return s.insertEntries(ctx, tx, entries)
 	})
 	return c, err
 }

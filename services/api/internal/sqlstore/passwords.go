@@ -15,10 +15,10 @@ import (
 
 var _ password.Store = (*Store)(nil)
 
-const passwordColumns = `account_id, org_id, environment, user_id, number, hash, must_change, changed_at, checked_at`
+const passwordColumns = `account_id, org_id, environment, user_id, number, hash, must_change, changed_at, hashed_at, checked_at`
 
 func scanPassword(row scanner) (p password.Password, err error) {
-	err = row.Scan(&p.Tenant.Account, &p.Tenant.Org, &p.Tenant.Env, &p.UserID, &p.Number, &p.Hash, &p.MustChange, instant{&p.ChangedAt}, instant{&p.CheckedAt})
+	err = row.Scan(&p.Tenant.Account, &p.Tenant.Org, &p.Tenant.Env, &p.UserID, &p.Number, &p.Hash, &p.MustChange, instant{&p.ChangedAt}, instant{&p.HashedAt}, instant{&p.CheckedAt})
 	return p, err
 }
 
@@ -36,10 +36,10 @@ func (s *Store) Password(ctx context.Context, t tenant.ID, userID string) (p pas
 	return p, err
 }
 
-// PasswordNumber implements login.Passwords; zero is none.
-func (s *Store) PasswordNumber(ctx context.Context, t tenant.ID, userID string) (int, error) {
+// PresentPassword implements login.Passwords; zero is none.
+func (s *Store) PresentPassword(ctx context.Context, t tenant.ID, userID string) (number int, mustChange bool, err error) {
 	p, err := s.Password(ctx, t, userID)
-	return p.Number, err
+	return p.Number, p.MustChange, err
 }
 
 // liveCode is what a code needs to be used. Its digest is $1, the time $2. The
@@ -113,12 +113,17 @@ func (s *Store) SetPassword(ctx context.Context, n password.Next, compose passwo
 // putPassword stores the password. The code of a first one replaces none.
 func putPassword(ctx context.Context, tx *sql.Tx, u user.User, n password.Next) (p password.Password, err error) {
 	replaces := n.Code.Purpose != link.Create
+	if replaces {
+		if err := remember(ctx, tx, u); err != nil {
+			return password.Password{}, err
+		}
+	}
 	err = oneBy(ctx, tx, password.ErrCode, stmt("store password",
-		`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, checked_at)
-		VALUES ($1, $2, $3, $4, 1, $5, FALSE, $6, $8)
+		`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, hashed_at, checked_at)
+		VALUES ($1, $2, $3, $4, 1, $5, FALSE, $6, $6, $8)
 		ON CONFLICT (org_id, environment, user_id) DO UPDATE SET
 			number = passwords.number + 1, hash = EXCLUDED.hash, must_change = FALSE, changed_at = EXCLUDED.changed_at,
-			checked_at = EXCLUDED.checked_at
+			hashed_at = EXCLUDED.hashed_at, checked_at = EXCLUDED.checked_at, reminded_age = 0
 		WHERE $7 = TRUE
 		RETURNING `+passwordColumns,
 		u.Tenant.Account, u.Tenant.Org, u.Tenant.Env, u.ID, n.Hash, millis(n.At), replaces, millis(n.CheckedAt)), func(row scanner) (err error) {
@@ -151,8 +156,8 @@ func (s *Store) CreatePassword(ctx context.Context, p password.Password, compose
 			return err
 		}
 		if err := mustTouch(ctx, tx, password.ErrHas, stmt("create password",
-			`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, checked_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (org_id, environment, user_id) DO NOTHING`,
+			`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, hashed_at, checked_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) ON CONFLICT (org_id, environment, user_id) DO NOTHING`,
 			p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Number, p.Hash, p.MustChange, millis(p.ChangedAt), millis(p.CheckedAt))); err != nil {
 			return err
 		}
@@ -166,10 +171,11 @@ func (s *Store) CreatePassword(ctx context.Context, p password.Password, compose
 }
 
 // ReplaceHash implements password.Store.
-func (s *Store) ReplaceHash(ctx context.Context, p password.Password, hash string) error {
+func (s *Store) ReplaceHash(ctx context.Context, p password.Password, hash string, now time.Time) error {
 	_, err := exec(ctx, s.write, stmt("replace hash",
-		`UPDATE passwords SET hash = $6 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND hash = $5`,
-		p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Hash, hash))
+		`UPDATE passwords SET hash = $6, hashed_at = $7
+		WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND hash = $5`,
+		p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Hash, hash, millis(now)))
 	return err
 }
 

@@ -78,6 +78,14 @@ var german = speech{
 			before:  "Für Ihr Konto bei {brand} wurde hundertmal hintereinander ein falsches Passwort eingegeben. Es gilt nicht mehr, auch das richtige nicht.",
 			after:   "Fordern Sie auf {host} einen Link an, um ein neues Passwort zu wählen.",
 		},
+		event.TemplateNoticePasswordExpiring: {
+			subject: "Ihr Passwort für {brand} läuft bald ab",
+			title:   "Ihr Passwort läuft bald ab",
+			before:  "Das Passwort Ihres Kontos bei {brand} läuft zur unten genannten Zeit ab.",
+			life:    "Es gilt noch {life}. Wählen Sie vorher auf {host} ein neues.",
+			noLife:  "Wählen Sie vorher auf {host} ein neues.",
+			after:   "Mit einem neuen Passwort ist sonst nichts zu tun.",
+		},
 		event.TemplateNoticeFactorsDisabled: {
 			subject: "Die zweiten Faktoren Ihres Kontos bei {brand} wurden abgeschaltet",
 			title:   "Ihre zweiten Faktoren wurden abgeschaltet",

@@ -78,6 +78,14 @@ var english = speech{
 			before:  "Somebody entered a wrong password of your {brand} account a hundred times in a row. It does not work any more, not even the right one.",
 			after:   "Ask for a link on {host} to choose a new password.",
 		},
+		event.TemplateNoticePasswordExpiring: {
+			subject: "Your {brand} password expires soon",
+			title:   "Your password expires soon",
+			before:  "The password of your {brand} account expires at the time below.",
+			life:    "It is good for another {life}. Choose a new one on {host} before.",
+			noLife:  "Choose a new one on {host} before.",
+			after:   "With a new password there is nothing else to do.",
+		},
 		event.TemplateNoticeFactorsDisabled: {
 			subject: "The second factors of your {brand} account were switched off",
 			title:   "Your second factors were switched off",

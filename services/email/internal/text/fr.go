@@ -78,6 +78,14 @@ var french = speech{
 			before:  "Un mot de passe erroné a été saisi cent fois de suite pour votre compte {brand} : même le bon ne fonctionne plus.",
 			after:   "Demandez un lien sur {host} pour choisir un nouveau mot de passe.",
 		},
+		event.TemplateNoticePasswordExpiring: {
+			subject: "Votre mot de passe {brand} expire bientôt",
+			title:   "Votre mot de passe expire bientôt",
+			before:  "Le mot de passe de votre compte {brand} expire à l’heure indiquée ci-dessous.",
+			life:    "Il reste valable {life}. Choisissez-en un nouveau sur {host} avant cette échéance.",
+			noLife:  "Choisissez-en un nouveau sur {host} avant cette échéance.",
+			after:   "Avec un nouveau mot de passe, il n’y a rien d’autre à faire.",
+		},
 		event.TemplateNoticeFactorsDisabled: {
 			subject: "Les seconds facteurs de votre compte {brand} ont été désactivés",
 			title:   "Vos seconds facteurs ont été désactivés",

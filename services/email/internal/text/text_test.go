@@ -29,7 +29,7 @@ func templates() []string {
 		event.TemplateNoticePasswordChanged, event.TemplateNoticeFactorChanged,
 		event.TemplateNoticeRecoveryCodeUsed, event.TemplateNoticeSecondFactorFailing,
 		event.TemplateNoticeEmailChanged, event.TemplateNoticePasswordDisabled,
-		event.TemplateNoticeFactorsDisabled, event.TemplateNoticeFactorsReset,
+		event.TemplateNoticeFactorsDisabled, event.TemplateNoticeFactorsReset, event.TemplateNoticePasswordExpiring,
 	}
 }
 
