@@ -70,6 +70,7 @@ func (p plan) extend(m match, isBrute bool) {
 // their orders; one who does not tries shorter paths before, with 10,000
 // guesses for each part.
 func (p plan) consider(last match, parts int, product float64) {
+	p.e.work++
 	guesses := factorial(parts)*product + math.Pow(10_000, float64(parts-1))
 	paths := p.paths[last.j]
 	at := 0

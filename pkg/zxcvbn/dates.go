@@ -50,7 +50,10 @@ func (e *estimator) dates(password []uint16) []match {
 	all := slices.Concat(e.plainDates(password), e.separatedDates(password))
 	var out []match
 	for k, m := range all {
-		within := func(other match) bool { return other.i <= m.i && m.j <= other.j }
+		within := func(other match) bool {
+			e.work++
+			return other.i <= m.i && m.j <= other.j
+		}
 		if !slices.ContainsFunc(all[:k], within) && !slices.ContainsFunc(all[k+1:], within) {
 			out = append(out, m)
 		}

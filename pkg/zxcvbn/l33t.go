@@ -26,7 +26,7 @@ type alphabet [len(l33tChars)]byte
 const mostAlphabets = 736
 
 // alphabets returns those in which a password can be read.
-func alphabets(password []uint16) []alphabet {
+func (e *estimator) alphabets(password []uint16) []alphabet {
 	all := []alphabet{{}}
 	for _, row := range l33t {
 		var next []alphabet
@@ -42,6 +42,7 @@ func alphabets(password []uint16) []alphabet {
 				continue
 			}
 			at := strings.IndexByte(l33tChars, char)
+			e.work += len(all)
 			for _, a := range all {
 				if a[at] != 0 {
 					add(a) // it may go on standing for another letter

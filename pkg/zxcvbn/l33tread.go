@@ -1,7 +1,6 @@
 package zxcvbn
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -44,17 +43,12 @@ type reader struct {
 	alphabets []alphabet
 	readings  map[uint16][]reading
 	all       set
-	found     []l33tWord
-}
-
-type l33tWord struct {
-	match
-	alphabet int // the first in which it can be read
+	found     []match
 }
 
 // l33tWords finds words of which some letters are written in l33t.
 func (e *estimator) l33tWords(password []uint16) []match {
-	r := reader{e: e, password: password, small: lower(password), alphabets: alphabets(password)}
+	r := reader{e: e, password: password, small: lower(password), alphabets: e.alphabets(password)}
 	if len(r.alphabets) == 1 && r.alphabets[0] == (alphabet{}) {
 		return nil
 	}
@@ -64,32 +58,30 @@ func (e *estimator) l33tWords(password []uint16) []match {
 			r.walk(x, x.all(), i, i, r.all)
 		}
 	}
-	slices.SortStableFunc(r.found, func(a, b l33tWord) int { return cmp.Compare(a.alphabet, b.alphabet) })
-	out := make([]match, len(r.found))
-	for i, w := range r.found {
-		out[i] = w.match
-	}
-	return out
+	return r.found
 }
 
 // learn sorts the alphabets by what a character is in them.
 func (r *reader) learn() {
-	r.readings = map[uint16][]reading{}
-	for k, a := range r.alphabets {
+	for k := range r.alphabets {
 		r.all[k/64] |= 1 << (k % 64)
-		for at, letter := range a {
-			char := uint16(l33tChars[at])
-			unit := uint16(letter)
-			if letter == 0 {
-				unit = char
+	}
+	r.readings = map[uint16][]reading{}
+	for at, char := range []byte(l33tChars) {
+		var readings []reading
+		for k, a := range r.alphabets {
+			unit := uint16(a[at])
+			if unit == 0 {
+				unit = uint16(char)
 			}
-			which := slices.IndexFunc(r.readings[char], func(known reading) bool { return known.unit == unit })
+			which := slices.IndexFunc(readings, func(known reading) bool { return known.unit == unit })
 			if which < 0 {
-				which = len(r.readings[char])
-				r.readings[char] = append(r.readings[char], reading{unit: unit})
+				which = len(readings)
+				readings = append(readings, reading{unit: unit})
 			}
-			r.readings[char][which].in[k/64] |= 1 << (k % 64)
+			readings[which].in[k/64] |= 1 << (k % 64)
 		}
+		r.readings[uint16(char)] = readings
 	}
 }
 
@@ -126,15 +118,14 @@ func (r *reader) step(x *index, s span, from, at int, as reading) {
 
 // keep adds a word, unless it stands there as it is.
 func (r *reader) keep(x *index, which, i, j, alphabet int) {
-	token := r.password[i : j+1]
-	small := lower(token)
+	small := r.small[i : j+1]
 	if slices.Equal(small, x.spelled(which)) {
 		return
 	}
 	m := wordMatch(x, which, r.password, i, j)
 	m.l33t = true
 	m.guesses *= substitutions(small, r.alphabets[alphabet])
-	r.found = append(r.found, l33tWord{m, alphabet})
+	r.found = append(r.found, m)
 }
 
 // substitutions is in how many ways letters may be written until this way is

@@ -65,13 +65,13 @@ func (k keyboard) way(from, to uint16) int {
 }
 
 // guesses is how many walks there are of this length or less with these turns
-// or fewer.
+// or fewer. Turns can be placed in a walk of some keys in choose(keys-1,
+// turns-1) ways; over all lengths with room for them that adds up to
+// choose(length, turns) - 1.
 func (k keyboard) guesses(w walk) float64 {
 	guesses := 0.0
-	for length := 2; length <= w.length; length++ {
-		for turns := 1; turns <= min(w.turns, length-1); turns++ {
-			guesses += choose(length-1, turns-1) * k.keys * math.Pow(k.degree, float64(turns))
-		}
+	for turns := 1; turns <= min(w.turns, w.length-1); turns++ {
+		guesses += k.keys * math.Pow(k.degree, float64(turns)) * (choose(w.length, turns) - 1)
 	}
 	switch plain := w.length - w.shifted; {
 	case w.shifted == 0:

@@ -90,10 +90,10 @@ func lastUpper(token []uint16) bool {
 	return last > 0 && isUpper(token[last]) && !slices.ContainsFunc(token[:last], isUpper)
 }
 
-// lower returns small letters, unit by unit. The result is longer where a
-// capital has a small form of two units: İ.
+// lower returns small letters, unit for unit. That an İ is an i keeps it so; the
+// original makes it two units, and what follows slips by one.
 func lower(text []uint16) []uint16 {
-	out := make([]uint16, 0, len(text)+1)
+	out := make([]uint16, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		switch r := rune(text[i]); {
 		case r <= unicode.MaxASCII:
@@ -101,8 +101,6 @@ func lower(text []uint16) []uint16 {
 				r += 'a' - 'A'
 			}
 			out = append(out, uint16(r))
-		case r == 'İ':
-			out = append(out, 'i', '\u0307')
 		case r == 'ς':
 			out = append(out, 'σ') // the same letter at the end of a word
 		case utf16.IsSurrogate(r) && i+1 < len(text) && utf16.DecodeRune(r, rune(text[i+1])) != unicode.ReplacementChar:

@@ -28,24 +28,27 @@ func TestWhatIsToldAboutAPassword(t *testing.T) {
 			[]zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.SubstitutionsHelpLittle}},
 		"a common one backwards": {"drowssap", nil, 0, zxcvbn.LikeCommonPassword,
 			[]zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.ReversalHelpsLittle}},
-		"a word":              {"government", nil, 0, zxcvbn.SingleWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
-		"a name":              {"stephanie", nil, 0, zxcvbn.SingleName, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
-		"a name and a bit":    {"stephanie-x", nil, 1, zxcvbn.CommonName, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
-		"a row of keys":       {"xcvbnm,./", nil, 1, zxcvbn.StraightRowsOfKeys, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.UseLongerPattern}},
-		"a corner of keys":    {"cde34rfgh", nil, 2, zxcvbn.ShortKeyboardPattern, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.UseLongerPattern}},
-		"one character":       {"xxxxxxxxxxx", nil, 0, zxcvbn.RepeatedCharacter, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRepeats}},
-		"the same again":      {"k7-k7-k7-k7-", nil, 1, zxcvbn.RepeatedPattern, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRepeats}},
-		"a sequence":          {"cdefghijklm", nil, 0, zxcvbn.Sequence, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidSequences}},
-		"a year":              {"1987", nil, 0, zxcvbn.RecentYear, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRecentYears, zxcvbn.AvoidYourYears}},
-		"a date":              {"24.12.1990", nil, 1, zxcvbn.Date, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidYourDates}},
-		"several words":       {"correct horse battery staple", nil, 4, "", nil},
-		"chance":              {"kX9#mQ2$vL5!", nil, 4, "", nil},
-		"the organization":    {"Communitiz7", []string{"Communitiz"}, 1, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.CapitalsHelpLittle}},
-		"a name in Greek":     {"οδυσσευς7", []string{"", "ΟΔΥΣΣΕΥΣ"}, 1, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
-		"a name, backwards":   {"reztluhcs", []string{"Schultzer"}, 0, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.ReversalHelpsLittle}},
-		"a name outside BMP":  {"𐐨𐐩𐐪𐐫", []string{"𐐀𐐁𐐂𐐃"}, 0, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
-		"what is no text":     {"\xff\xfe\xfd", nil, 0, zxcvbn.RepeatedCharacter, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRepeats}},
-		"a context of others": {"correct horse battery staple", []string{"Communitiz"}, 4, "", nil},
+		"a word":                  {"government", nil, 0, zxcvbn.SingleWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
+		"a name":                  {"stephanie", nil, 0, zxcvbn.SingleName, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
+		"a name and a bit":        {"stephanie-x", nil, 1, zxcvbn.CommonName, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
+		"a row of keys":           {"xcvbnm,./", nil, 1, zxcvbn.StraightRowsOfKeys, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.UseLongerPattern}},
+		"a corner of keys":        {"cde34rfgh", nil, 2, zxcvbn.ShortKeyboardPattern, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.UseLongerPattern}},
+		"one character":           {"xxxxxxxxxxx", nil, 0, zxcvbn.RepeatedCharacter, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRepeats}},
+		"the same again":          {"k7-k7-k7-k7-", nil, 1, zxcvbn.RepeatedPattern, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRepeats}},
+		"a sequence":              {"cdefghijklm", nil, 0, zxcvbn.Sequence, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidSequences}},
+		"a year":                  {"1987", nil, 0, zxcvbn.RecentYear, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRecentYears, zxcvbn.AvoidYourYears}},
+		"a date":                  {"24.12.1990", nil, 1, zxcvbn.Date, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidYourDates}},
+		"a date with wide blanks": {"24\u300012\u30001990", nil, 1, zxcvbn.Date, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidYourDates}},
+		"a date on three lines":   {"24\u008512\u00851990", nil, 3, "", nil},
+		"good enough":             {"jumbled%hat", nil, 3, "", nil},
+		"several words":           {"correct horse battery staple", nil, 4, "", nil},
+		"chance":                  {"kX9#mQ2$vL5!", nil, 4, "", nil},
+		"the organization":        {"Communitiz7", []string{"Communitiz"}, 1, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.CapitalsHelpLittle}},
+		"a name in Greek":         {"οδυσσευς7", []string{"", "ΟΔΥΣΣΕΥΣ"}, 1, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
+		"a name, backwards":       {"reztluhcs", []string{"Schultzer"}, 0, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.ReversalHelpsLittle}},
+		"a name outside BMP":      {"𐐨𐐩𐐪𐐫", []string{"𐐀𐐁𐐂𐐃"}, 0, zxcvbn.ContextWord, []zxcvbn.Advice{zxcvbn.AddAnotherWord}},
+		"what is no text":         {"\xff\xfe\xfd", nil, 0, zxcvbn.RepeatedCharacter, []zxcvbn.Advice{zxcvbn.AddAnotherWord, zxcvbn.AvoidRepeats}},
+		"a context of others":     {"correct horse battery staple", []string{"Communitiz"}, 4, "", nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +69,10 @@ func TestOnlyTheBeginIsLookedAt(t *testing.T) {
 	begin := strings.Repeat("ab", zxcvbn.Longest/2)
 	if got, want := zxcvbn.Estimate(begin+"kX9#mQ2$vL5!").Guesses, zxcvbn.Estimate(begin).Guesses; got != want {
 		t.Errorf("%v guesses with more behind it, %v without", got, want)
+	}
+	half := "🙂" // of which one unit is the hundredth
+	if got, want := zxcvbn.Estimate(begin[1:]+half).Guesses, zxcvbn.Estimate(begin[1:]+"字").Guesses; got != want {
+		t.Errorf("%v guesses with half a character, %v with a whole one", got, want)
 	}
 	if got, want := zxcvbn.Estimate(begin[1:]+"x").Guesses, zxcvbn.Estimate(begin).Guesses; got <= want {
 		t.Errorf("the last that counts does not: %v guesses, %v without it", got, want)
