@@ -16,7 +16,7 @@ type Public struct {
 	Env    string `json:"env"`
 	OrgID  string `json:"org_id"`
 	UserID string `json:"user_id,omitempty"`
-	// Actor is who caused it: api_key:<client_id>, user, or system.
+	// Actor is who caused it: api_key:<client_id>, user, operator, or system.
 	Actor   string `json:"actor,omitempty"`
 	TraceID string `json:"trace_id,omitempty"` // of the HTTP request
 	At      int64  `json:"at"`                 // when it happened, unix milliseconds
@@ -61,6 +61,9 @@ const (
 	TypeRecoveryCodes    = "recovery_codes.created"
 	TypeRecoveryCodeUsed = "recovery_code.used"
 	TypeSprayed          = "breaker.tripped"
+	TypeUsersImportBegun = "users.import_begun"
+	TypeUsersImported    = "users.imported"
+	TypeUsersExported    = "users.exported"
 )
 
 // PublicTypes lists the types that are published, in the order of the
@@ -71,6 +74,7 @@ func PublicTypes() []string {
 		TypePasswordsExpire, TypePasswordsForever,
 		TypeEnrolmentStarted, TypeFactorEnrolled, TypeFactorRenamed, TypeFactorDisabled, TypeFactorRemoved, TypeFactorsDisabled, TypeFactorsReset,
 		TypeCodeAccepted, TypeRecoveryCodes, TypeRecoveryCodeUsed, TypeSprayed,
+		TypeUsersImportBegun, TypeUsersImported, TypeUsersExported,
 	}
 }
 

@@ -35,7 +35,9 @@ type commands struct {
 	Account    accountCommand    `cmd:"" help:"Manage accounts."`
 	Key        keyCommand        `cmd:"" help:"Manage API keys."`
 	SigningKey signingKeyCommand `cmd:"" name:"signing-key" help:"Manage the keys that sign tokens."`
+	Users      usersCommand      `cmd:"" help:"Move users in and out."`
 	Activity   activityCommand   `cmd:"" help:"Look after the record of what happened."`
+	Calibrate  calibrateCommand  `cmd:"" help:"Measure how long hashing a password takes on this machine, and suggest parameters."`
 	Keygen     keygenCommand     `cmd:"" help:"Print new random keys for the configuration."`
 	Certs      certsCommand      `cmd:"" help:"Make a private certificate authority and certificates for the parts of a small installation."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

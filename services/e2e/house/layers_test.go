@@ -257,6 +257,12 @@ var layers = map[string]layer{
 		why:    "passwords, their hashes and their policy: the highest rule; the libraries hash and bring texts into one form",
 	},
 
+	api + "transfer": {
+		ours:  []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "id", api + "outbox", api + "password", api + "tenant", api + "user"},
+		never: outside,
+		why:   "moves users in and out: what a line of a file means; asks the rules of users and passwords whether it may be",
+	},
+
 	// services/api: what brings deliveries back, and the store.
 	api + "relay": {
 		ours:  []string{"pkg/event", "pkg/fault", api + "outbox"},
@@ -267,7 +273,7 @@ var layers = map[string]layer{
 	api + "sqlstore": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "delivery", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "outbox", api + "password", api + "relay", api + "tenant",
-			api + "token", api + "user"},
+			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
 		tests:  []string{api + "notice", api + "totp"}, // the mails of reminders, the keys of apps
@@ -328,11 +334,11 @@ var layers = map[string]layer{
 		why:   "edge: describes the routes of the other edges, which it gets as tables",
 	},
 	"services/api": {
-		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/logs", "pkg/run", "pkg/seal",
+		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "callback", api + "challenge", api + "delivery",
 			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "sqlstore", api + "tenant",
-			api + "token", api + "user"},
+			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},
 		tests:  []string{api + "totp", "github.com/go-jose/go-jose/v4", "github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net"},

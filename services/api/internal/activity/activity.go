@@ -29,8 +29,9 @@ const (
 
 // Who acts, where it is no API key.
 const (
-	User   = "user"   // somebody in a browser, on a page of ours
-	System = "system" // a limit or a clock
+	User     = "user"     // somebody in a browser, on a page of ours
+	System   = "system"   // a limit or a clock
+	Operator = "operator" // somebody with the tools of the command line
 )
 
 // CodeRefused is the one action that is recorded and not published: whoever

@@ -54,11 +54,15 @@ type Pool struct {
 	queue   queue
 }
 
+// DefaultSlots is how many jobs run at once on this machine: a core is left for
+// everything else.
+func DefaultSlots() int { return max(1, runtime.GOMAXPROCS(0)-1) }
+
 // New makes a pool.
 func New(cfg Config) *Pool {
 	p := &Pool{slots: cfg.Slots, wait: cfg.Wait, now: cfg.Now, observe: cfg.Observe, busy: map[string]bool{}}
 	if p.slots < 1 {
-		p.slots = max(1, runtime.GOMAXPROCS(0)-1)
+		p.slots = DefaultSlots()
 	}
 	if cfg.PerSlot < 1 {
 		cfg.PerSlot = 16

@@ -2,7 +2,8 @@
 //
 // The same e-mail address in two organizations, or in the two environments of
 // one, is two users. A user's phone number is stored sealed. Nothing a caller
-// sends can mark an address or a number as verified: only a used code can.
+// sends can mark an address or a number as verified: only a used code can, or
+// an operator who brings users from another system.
 package user
 
 import (
