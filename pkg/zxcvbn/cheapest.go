@@ -1,6 +1,7 @@
 package zxcvbn
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -33,11 +34,11 @@ func (e *estimator) cheapest(password []uint16) ([]match, float64) {
 	p := plan{e: e, paths: make([][]path, len(password))}
 	for k := range password {
 		for len(all) > 0 && all[0].j == k {
-			p.extend(all[0], false)
+			p.extend(all[0])
 			all = all[1:]
 		}
 		for i := range k + 1 {
-			p.extend(brute(i, k), true)
+			p.extend(brute(i, k))
 		}
 	}
 	return p.unwind(len(password) - 1)
@@ -53,13 +54,13 @@ func brute(i, j int) match {
 
 // extend tries a match at the end of every path that ends before it. Two parts
 // of brute force in a row are never better than one.
-func (p plan) extend(m match, isBrute bool) {
+func (p plan) extend(m match) {
 	if m.i == 0 {
 		p.consider(m, 1, m.guesses)
 		return
 	}
 	for _, before := range p.paths[m.i-1] {
-		if !isBrute || before.last.kind != bruteforce {
+		if m.kind != bruteforce || before.last.kind != bruteforce {
 			p.consider(m, before.parts+1, before.product*m.guesses)
 		}
 	}
@@ -90,12 +91,7 @@ func (p plan) consider(last match, parts int, product float64) {
 
 // unwind goes back from the best path at the end.
 func (p plan) unwind(end int) (parts []match, guesses float64) {
-	best := slices.MinFunc(p.paths[end], func(a, b path) int {
-		if a.guesses < b.guesses {
-			return -1
-		}
-		return 1
-	})
+	best := slices.MinFunc(p.paths[end], func(a, b path) int { return cmp.Compare(a.guesses, b.guesses) })
 	guesses = best.guesses
 	for {
 		parts = append(parts, best.last)

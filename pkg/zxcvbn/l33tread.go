@@ -116,7 +116,8 @@ func (r *reader) step(x *index, s span, from, at int, as reading) {
 	r.walk(x, s, from, at+1, as.in)
 }
 
-// keep adds a word, unless it stands there as it is.
+// keep adds a word, unless it stands there as it is. The alphabet is any of
+// those in which it was read: they agree on its characters.
 func (r *reader) keep(x *index, which, i, j, alphabet int) {
 	small := r.small[i : j+1]
 	if slices.Equal(small, x.spelled(which)) {

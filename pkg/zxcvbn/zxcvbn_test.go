@@ -105,4 +105,19 @@ func TestCommonPasswords(t *testing.T) {
 			t.Errorf("Common(%q) = %t", password, got)
 		}
 	}
+	for _, word := range zxcvbn.Words()["passwords"] {
+		if !zxcvbn.Common(strings.ToUpper(word)) {
+			t.Errorf("%s is not common", word)
+		}
+	}
+}
+
+// However long the list, what is on it is weak.
+func TestCommonPasswordsAreNotStrong(t *testing.T) {
+	t.Parallel()
+	for _, word := range zxcvbn.Words()["passwords"] {
+		if got := zxcvbn.Estimate(word); got.Score > 1 {
+			t.Errorf("%s: %+v", word, got)
+		}
+	}
 }
