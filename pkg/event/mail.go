@@ -34,6 +34,7 @@ const (
 	TemplateNoticeEmailChanged        = "notice_email_changed"
 	TemplateNoticePasswordDisabled    = "notice_password_disabled"
 	TemplateNoticePasswordExpiring    = "notice_password_expiring"
+	TemplateNoticePasswordCompromised = "notice_password_compromised"
 	TemplateNoticeFactorsDisabled     = "notice_factors_disabled"
 	TemplateNoticeFactorsReset        = "notice_factors_reset"
 )

@@ -44,6 +44,7 @@ const (
 	TypePasswordShut    = "password.disabled"
 	TypePasswordForced  = "password.must_change"
 	TypePasswordExpires = "password.expiring"
+	TypePasswordLeaked  = "password.compromised"
 	TypeEmailChanged    = "email.changed"
 	TypeMFAFailed       = "mfa.failed"
 
@@ -70,7 +71,8 @@ const (
 // contract's page.
 func PublicTypes() []string {
 	return []string{
-		TypeUserCreated, TypePasswordCreated, TypePasswordChanged, TypePasswordShut, TypePasswordForced, TypePasswordExpires, TypeEmailChanged, TypeMFAFailed,
+		TypeUserCreated, TypePasswordCreated, TypePasswordChanged, TypePasswordShut, TypePasswordForced, TypePasswordExpires, TypePasswordLeaked,
+		TypeEmailChanged, TypeMFAFailed,
 		TypePasswordsExpire, TypePasswordsForever,
 		TypeEnrolmentStarted, TypeFactorEnrolled, TypeFactorRenamed, TypeFactorDisabled, TypeFactorRemoved, TypeFactorsDisabled, TypeFactorsReset,
 		TypeCodeAccepted, TypeRecoveryCodes, TypeRecoveryCodeUsed, TypeSprayed,

@@ -1,7 +1,7 @@
 // Package fault is the one error type that crosses package borders.
 //
-// An [Error] has two halves. The public half (kind, code, message, retry time)
-// may be shown to a caller; the hidden half (the cause) is only logged. An
+// An [Error] has two halves. The public half (kind, code, message, advice, retry
+// time) may be shown to a caller; the hidden half (the cause) is only logged. An
 // error that is not an *Error has no public half: the edge answers a bare 500.
 //
 // Rules return faults, edges translate them once: pkg/web turns a kind into an
@@ -38,9 +38,18 @@ const (
 type Error struct {
 	Kind    Kind
 	Code    string        // stable, snake_case, documented in docs/errors.md
-	Message string        // what happened and what to do, for a person
+	Message string        // what happened and what to do, for whoever made the call
+	Advice  Advice        // the same for the person whom it is about; nil for none
 	After   time.Duration // when to try again; zero says nothing
 	Cause   error         // hidden: logged, never sent
+}
+
+// Advice says what is wrong and what to do about it, in the reader's language.
+// Whoever makes it keeps secrets out: it is shown as it is.
+type Advice interface {
+	// In returns sentences, in the first of the languages that it speaks. They
+	// are BCP 47 tags or values of Accept-Language, the most wanted first.
+	In(languages ...string) []string
 }
 
 // New makes a fault without a cause.
@@ -65,6 +74,13 @@ func (e *Error) Because(cause error) *Error {
 func (e *Error) RetryIn(after time.Duration) *Error {
 	out := *e
 	out.After = after
+	return &out
+}
+
+// Advise returns a copy of e with advice for the person whom it is about.
+func (e *Error) Advise(advice Advice) *Error {
+	out := *e
+	out.Advice = advice
 	return &out
 }
 

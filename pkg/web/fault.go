@@ -59,7 +59,7 @@ func Public(err error) *fault.Error {
 	if !ok || Status(f.Kind) == http.StatusInternalServerError {
 		return errInternal
 	}
-	return &fault.Error{Kind: f.Kind, Code: f.Code, Message: f.Message, After: f.After}
+	return &fault.Error{Kind: f.Kind, Code: f.Code, Message: f.Message, Advice: f.Advice, After: f.After}
 }
 
 // FaultHeaders sets the headers that belong to a fault whatever its body looks
@@ -84,12 +84,14 @@ type faultBody struct {
 type faultDetail struct {
 	Type      string   `json:"type"`
 	Message   string   `json:"message"`
+	Advice    []string `json:"advice,omitempty"`
 	DocURLs   []string `json:"doc_urls"`
 	RequestID string   `json:"request_id"`
 }
 
 // WriteFault answers a request of the API with an error: the status of its
 // kind and the JSON body {"error":{"type","message","doc_urls","request_id"}}.
+// Advice goes in beside the message, in a language that the request asks for.
 // The hidden half goes to the access line only. When the client is gone the
 // request is logged as 499 and nothing is sent; when an answer has begun
 // already, err is logged and the answer left as it is.
@@ -111,8 +113,15 @@ func WriteFault(w http.ResponseWriter, r *http.Request, err error) {
 	forgetAnswer(w.Header())
 	FaultHeaders(w.Header(), f)
 	WriteJSON(w, Status(f.Kind), faultBody{faultDetail{
-		Type: f.Code, Message: f.Message, DocURLs: docURLs(ctx, f.Code), RequestID: logs.RequestID(ctx),
+		Type: f.Code, Message: f.Message, Advice: advice(r, f), DocURLs: docURLs(ctx, f.Code), RequestID: logs.RequestID(ctx),
 	}})
+}
+
+func advice(r *http.Request, f *fault.Error) []string {
+	if f.Advice == nil {
+		return nil
+	}
+	return f.Advice.In(r.Header.Values("Accept-Language")...)
 }
 
 // codeOf is the code for the access line. It tells internal faults apart,

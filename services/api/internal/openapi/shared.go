@@ -92,6 +92,7 @@ func errorSchema() schema {
 	detail := schema{Type: "object", Required: []string{"type", "message", "doc_urls", "request_id"}}
 	*detail.Properties.at("type") = schema{Type: "string", Description: "Stable code; the page of errors lists them."}
 	*detail.Properties.at("message") = schema{Type: "string", Description: "For people; it may change."}
+	*detail.Properties.at("advice") = schema{Type: "array", Items: &schema{Type: "string"}, Description: "Sentences for the person whom it is about, where there are any: what is wrong and what to do. In a language of `Accept-Language` that we speak (en, de, fr), or else in that of the user or the organization."}
 	*detail.Properties.at("doc_urls") = schema{Type: "array", Items: &schema{Type: "string"}, Description: "Where the code is explained."}
 	*detail.Properties.at("request_id") = schema{Type: "string"}
 	whole := schema{Type: "object", Required: []string{"error"}}

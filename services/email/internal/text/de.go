@@ -86,6 +86,12 @@ var german = speech{
 			noLife:  "Wählen Sie vorher auf {host} ein neues.",
 			after:   "Mit einem neuen Passwort ist sonst nichts zu tun.",
 		},
+		event.TemplateNoticePasswordCompromised: {
+			subject: "Ihr Passwort bei {brand} muss geändert werden",
+			title:   "Ihr Passwort muss geändert werden",
+			before:  "Das Passwort Ihres Kontos bei {brand} steht in einer Liste von Passwörtern, die irgendwo gestohlen wurden. Wer solche Listen durchprobiert, kommt damit hinein; deshalb öffnet es von nun an nichts mehr als die Wahl eines neuen.",
+			after:   "Wählen Sie bei der nächsten Anmeldung auf {host} ein neues Passwort, oder fordern Sie dort einen Link an. Falls Sie das alte noch anderswo verwenden, ändern Sie es auch dort.",
+		},
 		event.TemplateNoticeFactorsDisabled: {
 			subject: "Die zweiten Faktoren Ihres Kontos bei {brand} wurden abgeschaltet",
 			title:   "Ihre zweiten Faktoren wurden abgeschaltet",

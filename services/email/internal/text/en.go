@@ -86,6 +86,12 @@ var english = speech{
 			noLife:  "Choose a new one on {host} before.",
 			after:   "With a new password there is nothing else to do.",
 		},
+		event.TemplateNoticePasswordCompromised: {
+			subject: "Your {brand} password must be changed",
+			title:   "Your password must be changed",
+			before:  "The password of your {brand} account stands in a list of passwords that were stolen somewhere. Whoever tries such lists gets in with it, so it now opens nothing but the choice of a new one.",
+			after:   "Choose a new password when you next sign in on {host}, or ask for a link there. If you use the old one anywhere else, change it there, too.",
+		},
 		event.TemplateNoticeFactorsDisabled: {
 			subject: "The second factors of your {brand} account were switched off",
 			title:   "Your second factors were switched off",

@@ -86,6 +86,12 @@ var french = speech{
 			noLife:  "Choisissez-en un nouveau sur {host} avant cette échéance.",
 			after:   "Avec un nouveau mot de passe, il n’y a rien d’autre à faire.",
 		},
+		event.TemplateNoticePasswordCompromised: {
+			subject: "Votre mot de passe {brand} doit être changé",
+			title:   "Votre mot de passe doit être changé",
+			before:  "Le mot de passe de votre compte {brand} figure dans une liste de mots de passe volés quelque part. Quiconque essaie ces listes peut s’en servir ; il ne permet donc plus que d’en choisir un nouveau.",
+			after:   "Choisissez un nouveau mot de passe à votre prochaine connexion sur {host}, ou demandez-y un lien. Si vous utilisez l’ancien ailleurs, changez-le là aussi.",
+		},
 		event.TemplateNoticeFactorsDisabled: {
 			subject: "Les seconds facteurs de votre compte {brand} ont été désactivés",
 			title:   "Vos seconds facteurs ont été désactivés",

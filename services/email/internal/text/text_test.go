@@ -30,6 +30,7 @@ func templates() []string {
 		event.TemplateNoticeRecoveryCodeUsed, event.TemplateNoticeSecondFactorFailing,
 		event.TemplateNoticeEmailChanged, event.TemplateNoticePasswordDisabled,
 		event.TemplateNoticeFactorsDisabled, event.TemplateNoticeFactorsReset, event.TemplateNoticePasswordExpiring,
+		event.TemplateNoticePasswordCompromised,
 	}
 }
 
