@@ -164,7 +164,10 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
 	}
-	with := s.wireLogins(keys, users, factors, news, hasher)
+	with, err := s.wireLogins(keys, users, factors, news, hasher)
+	if err != nil {
+		return err
+	}
 	s.reminders = with.reminders
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{

@@ -42,6 +42,7 @@ type Config struct {
 	IndexKey     secret.Text `env:"INDEX_KEY,required" doc:"key for looking up sealed values: base64 of 32 random bytes; never change it"`
 
 	PasswordPeppers secret.Text `env:"PASSWORD_PEPPERS" doc:"keys that passwords are mixed with before they are hashed: base64 of 32 random bytes each, commas between; the first is used, all are tried. None when empty; a pepper in use must never be lost"`
+	BlocklistFile   string      `env:"PASSWORD_BLOCKLIST_FILE" doc:"passwords that nobody may choose, beside those that are refused anyway: one a line in UTF-8, 16 MiB at most, read at the start; case does not count"`
 	Argon2Memory    int         `env:"ARGON2_MEMORY_KIB" envDefault:"19456" doc:"memory of one password hash in KiB, at least 19456"`
 	Argon2Passes    int         `env:"ARGON2_TIME" envDefault:"2" doc:"passes of one password hash, at least 2"`
 	Argon2Threads   int         `env:"ARGON2_THREADS" envDefault:"1" doc:"lanes of one password hash, at least 1"`

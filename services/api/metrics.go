@@ -14,6 +14,7 @@ import (
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/hashing"
 	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -31,6 +32,8 @@ type metrics struct {
 	unpublished *prometheus.CounterVec
 	hashes      *prometheus.HistogramVec
 	drift       *prometheus.CounterVec
+	refused     *prometheus.CounterVec
+	lookedUp    *prometheus.CounterVec
 }
 
 // alarmSpraying is the alarm of the guard; the others are the challenges'.
@@ -76,7 +79,16 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m.drift = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "countersign_totp_drift_total", Help: "Codes of authenticator apps accepted, by the steps that the app's clock was ahead of ours; if most are on one side, ours is wrong.",
 	}, []string{"steps"})
-	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms, m.open, m.oldest, m.unpublished, m.hashes, m.drift)
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "countersign_passwords_refused_total", Help: "New passwords that were refused, by the code of the fault.",
+	}, []string{"reason"})
+	m.lookedUp = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "countersign_breach_checks_total", Help: "Passwords looked up among leaked ones, by outcome; unchecked ones were taken and are looked up again at the next login.",
+	}, []string{"outcome"})
+	for _, outcome := range password.Outcomes() {
+		m.lookedUp.WithLabelValues(string(outcome)) // an outage begins at nought
+	}
+	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms, m.open, m.oldest, m.unpublished, m.hashes, m.drift, m.refused, m.lookedUp)
 	return m
 }
 
@@ -95,6 +107,10 @@ func (m *metrics) hashed(t hashing.Turn) {
 	}
 	m.hashes.WithLabelValues(result).Observe(t.Waited.Seconds())
 }
+
+func (m *metrics) passwordRefused(code string) { m.refused.WithLabelValues(code).Inc() }
+
+func (m *metrics) passwordLookedUp(o password.Outcome) { m.lookedUp.WithLabelValues(string(o)).Inc() }
 
 func (m *metrics) drifted(steps int) { m.drift.WithLabelValues(strconv.Itoa(steps)).Inc() }
 

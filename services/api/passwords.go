@@ -1,9 +1,11 @@
 package api
 
 import (
+	"os"
 	"time"
 
 	"countersign.dev/pkg/claim"
+	"countersign.dev/pkg/conf"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/hashing"
@@ -31,8 +33,30 @@ func (s *Service) hasher() (*password.Hasher, error) {
 	return password.NewHasher(s.turns, s.cfg.argon2(), peppers), err
 }
 
+// blocklist reads the operator's own list of passwords, nil when there is none.
+func (s *Service) blocklist() (*password.Blocklist, error) {
+	if s.cfg.BlocklistFile == "" {
+		return nil, nil
+	}
+	file, err := os.Open(s.cfg.BlocklistFile)
+	if err != nil {
+		return nil, conf.Wrong("COUNTERSIGN_PASSWORD_BLOCKLIST_FILE", "cannot be opened: %v", err)
+	}
+	defer func() { _ = file.Close() }()
+	list, err := password.ReadBlocklist(file)
+	if err != nil {
+		return nil, conf.Wrong("COUNTERSIGN_PASSWORD_BLOCKLIST_FILE", "cannot be read: %v", err)
+	}
+	s.log.Info("list of refused passwords read", "passwords", list.Len())
+	return list, nil
+}
+
 // wireLogins builds them on the rules of users and factors.
-func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor.Service, news *notice.Service, hasher *password.Hasher) (l logins) {
+func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor.Service, news *notice.Service, hasher *password.Hasher) (l logins, err error) {
+	blocklist, err := s.blocklist()
+	if err != nil {
+		return l, err
+	}
 	now := time.Now
 	watch := &guard.Passwords{
 		Store: s.store, Sources: s.short, Hasher: hasher, Turns: s.turns, Index: keys.index, Policy: guard.DefaultPasswordPolicy(), Now: now, Observe: s.metrics.compared,
@@ -47,7 +71,8 @@ func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor
 	l.reminders = &password.Reminders{Store: s.store, Notices: news, Now: now}
 	l.passwords = &password.Service{
 		Store: s.store, Users: users, Links: l.links, Logins: l.logins, Guard: watch, Hasher: hasher, Outbox: news.Outbox, Notices: news, Relay: s.outgoing,
-		Index: keys.index, Now: now, Log: s.log,
+		Index: keys.index, Host: s.cfg.host(), Blocklist: blocklist, Refused: s.metrics.passwordRefused, LookedUp: s.metrics.passwordLookedUp,
+		Now: now, Log: s.log,
 	}
-	return l
+	return l, nil
 }

@@ -66,6 +66,7 @@ var needs = map[string]string{
 	"GET /api/v2/org/{org}/users/{user}/password":               "password",
 	"POST /api/v2/org/{org}/users/{user}/password/force-change": "password",
 	"POST /api/v2/password-request":                             "connection",
+	"POST /api/v2/password-strength":                            "connection",
 	"POST /api/v2/magic-link-challenge":                         "link", // whose connection it is switched on by
 }
 
@@ -90,6 +91,10 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"direct_creation":             fixed("true"),
 	"min_strength":                fixed("2"),
 	"find_or_create_user":         fixed("true"),
+
+	"given_name":  func(r *realm, _ pipeline.Route) string { return r.word("text") },
+	"family_name": func(r *realm, _ pipeline.Route) string { return r.word("text") },
+	"nickname":    func(r *realm, _ pipeline.Route) string { return r.word("text") },
 
 	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") + ".test" },
 	"icon_logo_url": fixed("https://cdn.example.test/logo.png"),

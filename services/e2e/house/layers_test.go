@@ -249,8 +249,8 @@ var layers = map[string]layer{
 		why:   "links that are sent by e-mail, and the codes that they become; knows no page and no password",
 	},
 	api + "password": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "factor", api + "grant", api + "guard",
-			api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "tenant", api + "user"},
+		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", "pkg/zxcvbn", api + "activity", api + "apikey", api + "factor", api + "grant",
+			api + "guard", api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "tenant", api + "user"},
 		others: []string{"golang.org/x/crypto", "golang.org/x/text"},
 		never:  outside,
 		tests:  []string{api + "sqlstore"}, // the real store

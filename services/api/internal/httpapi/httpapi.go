@@ -83,6 +83,7 @@ func (a *API) Routes() []pipeline.Route {
 		org("POST", "/org/{org}/users/{user}/password/force-change", apikey.PasswordsForce, "Make a user set another password", pipeline.Handle(a.forcePassword), own),
 		named("/password-request", apikey.PasswordsWrite, "Send a link to create or reset a password", pipeline.Handle(a.passwordRequest), created, sendsMail),
 		named("/password", apikey.PasswordsWrite, "Set a password", pipeline.Handle(a.setPassword), conflicts, hashes, toldByCode),
+		named("/password-strength", apikey.PasswordsWrite, "Judge a password while it is typed", pipeline.Handle(a.passwordStrength), estimates),
 		named("/password-challenge", apikey.Challenges, "Check a password", pipeline.Handle(a.passwordChallenge), hashes),
 
 		org("GET", "/org/{org}/magic-link-connection", apikey.ConnectionsRead, "Read the policy of logins by link", pipeline.Handle(a.readLinkConnection)),
@@ -126,6 +127,12 @@ func toldByCode(r *pipeline.Route) { r.TellsOrg = "password_code" }
 // their turn.
 func hashes(r *pipeline.Route) {
 	r.Rate, r.Within, r.BodyOnly = pipeline.RateSecond, pipeline.WithinHash, true
+}
+
+// estimates marks the call that judges a password: some milliseconds of work,
+// and a secret that belongs into the body.
+func estimates(r *pipeline.Route) {
+	r.Rate, r.BodyOnly, r.Strict = pipeline.RateEstimates, true, true
 }
 
 func account(method, path, scope, summary string, handler pipeline.Handler, options ...option) pipeline.Route {

@@ -59,6 +59,7 @@ func (s *Service) Challenge(ctx context.Context, c link.Caller, email string, pl
 		v.Unknown = connection.VerboseErrors && (u == nil || has.Number == 0)
 		return v, nil
 	}
+	has = s.recheck(ctx, c, *u, has, plain)
 	now := s.Now().Truncate(time.Millisecond)
 	if s.Hasher.NeedsRehash(has.Hash, now.Sub(has.HashedAt), connection.PepperRotation) {
 		s.rehash(ctx, has, plain, now)
@@ -84,7 +85,7 @@ func (s *Service) passed(ctx context.Context, c link.Caller, who subject, has Pa
 	v.Valid, v.UserID, v.Number = true, who.user.ID, has.Number
 	expires, lapses := who.connection.Life.Ends(has)
 	if has.MustChange {
-		expires = has.ChangedAt // it never was good for more
+		expires = has.endedAt()
 	}
 	done, err := s.Logins.Complete(ctx, login.Login{
 		RequestID: v.RequestID, Tenant: c.Tenant, UserID: who.user.ID, ClientID: c.Key.ID, AMR: []string{grant.Password}, At: s.Now(),

@@ -52,7 +52,9 @@ const (
 
 // policy is what the connection asks of new passwords. No organization can
 // enforce a second factor yet, so a password may be all that a login asks for.
-func (c Connection) policy() Policy { return Policy{Min: c.MinLength, Max: c.MaxLength} }
+func (c Connection) policy() Policy {
+	return Policy{Min: c.MinLength, Max: c.MaxLength, Strength: c.MinStrength}
+}
 
 // Change is what a caller says about a connection; nil leaves it.
 type Change struct {

@@ -1,6 +1,8 @@
 package password
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -16,6 +18,15 @@ func (h *Hasher) Count() *atomic.Int64 {
 	}
 	h.evaluated = func() { n.Add(1) }
 	return n
+}
+
+// Check refuses a password by a policy alone, about nobody and nowhere.
+func (p Policy) Check(typed secret.Text) error {
+	a, err := p.Assess(typed, Known{}, nil)
+	if err != nil {
+		return err
+	}
+	return a.Refused("")
 }
 
 // Composed is what is hashed of a password.
@@ -57,4 +68,27 @@ func ReadForeign(text string) (memory, share int, err error) {
 		return int(h.Memory) << 10, int(int64(1000) * int64(h.Memory) * int64(h.Passes) / maxArgon), nil
 	}
 	panic("a family without a cost")
+}
+
+// Languages are all that is said, by language and then by code or advice.
+func Languages() map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for _, s := range speeches {
+		out[s.lang] = map[string]string{}
+		for code, said := range s.refusals {
+			out[s.lang][code] = said
+		}
+		for advice, said := range s.advice {
+			out[s.lang][string(advice)] = said
+		}
+	}
+	return out
+}
+
+// Sentences are all that is said, in all languages.
+func Sentences() (all []string) {
+	for _, says := range Languages() {
+		all = append(all, slices.Collect(maps.Values(says))...)
+	}
+	return all
 }

@@ -17,6 +17,7 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/pkg/zxcvbn"
 )
 
 // What nobody can configure away (NIST SP 800-63B-4 3.1.1.2). Lengths are in
@@ -28,12 +29,8 @@ const (
 	alwaysAccepted  = 64
 )
 
-// The refusals.
-var (
-	ErrMalformed = fault.New(fault.Malformed, "malformed_password", "a password is text in UTF-8, of 1,024 bytes at most")
-	ErrCommon    = fault.New(fault.Invalid, "password_blocklisted",
-		"this password is one of the first that somebody who guesses would try; choose one of your own, such as four words that do not belong together")
-)
+// ErrMalformed refuses what is no password.
+var ErrMalformed = fault.New(fault.Malformed, "malformed_password", "a password is text in UTF-8, of 1,024 bytes at most")
 
 // CheckSize refuses what is no password before any work is done on it. It
 // returns ErrMalformed.
@@ -61,6 +58,7 @@ type Policy struct {
 	// SecondFactor says that the organization enforces one. Only then a
 	// password may be shorter than 15 characters.
 	SecondFactor bool
+	Strength     int // the least score of an estimate, 0 to 4
 }
 
 // Bounds returns the lengths that hold, in characters; no most is zero.
@@ -76,29 +74,48 @@ func (p Policy) Bounds() (least, most int) {
 	return least, most
 }
 
-// Check refuses new passwords that are easy to guess. There are no rules of
-// composition: length is what counts, and any character does. It returns
-// ErrMalformed, or faults of kind Invalid that say what to do.
+// Assess judges a new password, given what an attacker knows about its user
+// and the operator's own list. There are no rules of composition: length is
+// what counts, and how hard it is to guess. It returns ErrMalformed alone.
 //
-// The large blocklist, the words of the context (user, organization), the
-// estimate of strength and the question to the breach service belong here,
-// after the length: they cost more.
-func (p Policy) Check(typed secret.Text) error {
+// The checks come in the order of what they can say, the plainest reason
+// first. Whether a password has leaked is asked by who calls this, after it:
+// that may go out of the house.
+func (p Policy) Assess(typed secret.Text, known Known, own *Blocklist) (Assessment, error) {
 	plain, err := compose(typed)
 	if err != nil {
-		return err
+		return Assessment{}, err
 	}
+	words := known.words()
+	estimate := zxcvbn.Estimate(plain, words...)
+	a := Assessment{Score: estimate.Score, Least: p.Strength, Warning: estimate.Warning, Suggestions: estimate.Suggestions}
 	least, most := p.Bounds()
 	length := utf8.RuneCountInString(plain)
 	switch {
 	case length < least:
-		return fault.Newf(fault.Invalid, "password_too_short", "a password needs at least %d characters; spaces and every other sign count", least)
+		a.refusal, a.length = errShort(least), least
 	case most > 0 && length > most:
-		return fault.Newf(fault.Invalid, "password_too_long", "a password has at most %d characters here", most)
-	case uniform(plain) || common[strings.ToLower(plain)]:
-		return ErrCommon
+		a.refusal, a.length = errLong(most), most
+	case uniform(plain) || common[strings.ToLower(plain)] || zxcvbn.Common(plain) || own.has(plain):
+		a.refusal = ErrCommon
+	case p.leans(plain, words):
+		a.refusal = ErrContext
+	case a.Score < p.Strength:
+		a.refusal = ErrWeak
 	}
-	return nil
+	return a, nil
+}
+
+// leans reports whether a password is little more than words that an attacker
+// begins with: what is left without them is too weak by itself. So
+// Communitiz2026!!! is refused in the organization Communitiz, although the
+// estimate takes ten signs after a word for something, and a long phrase that
+// names the organization is not.
+//
+// A connection that asks for no strength does not switch this off.
+func (p Policy) leans(plain string, words []string) bool {
+	rest, found := without(plain, words)
+	return found && zxcvbn.Estimate(rest, words...).Score < max(p.Strength, defaultStrength)
 }
 
 // uniform reports whether a text is one character over and over.

@@ -49,7 +49,6 @@ var (
 	ErrHas     = fault.New(fault.Conflict, "password_exists", "the user has a password; ask for a password request to replace it")
 	ErrDirect  = fault.New(fault.Forbidden, "direct_creation_disabled", "passwords are created by a link here; the connection can allow direct_creation")
 	ErrCode    = fault.New(fault.Invalid, "password_code_not_valid", "password_code is not valid: it was used, is too old, or belongs to somebody else; ask for a new link")
-	ErrSame    = fault.New(fault.Invalid, "password_unchanged", "the new password must differ from the one before")
 )
 
 // Store keeps passwords.
@@ -119,8 +118,16 @@ type Service struct {
 	Notices *notice.Service
 	Relay   outbox.Waker
 	Index   link.Index
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Host is that of the base URL: a word that nobody's password leans on.
+	Host      string
+	Blocklist *Blocklist // the operator's; nil for none
+	Breaches  Breaches   // nil asks nobody
+	// Refused hears the code of every refusal of a new password, LookedUp what
+	// came of asking Breaches; nil hears nothing.
+	Refused  func(code string)
+	LookedUp func(Outcome)
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Asked is a password request that was accepted.

@@ -55,21 +55,42 @@ func (s *Service) Set(ctx context.Context, c link.Caller, in Set) (Done, error) 
 	if err != nil {
 		return Done{}, err
 	}
-	if err := connection.policy().Check(in.Plain); err != nil {
+	u, err := s.ofCode(ctx, code)
+	if err != nil {
+		return Done{}, err
+	}
+	choice := choice{connection: connection, org: org, address: code.Email, user: u, plain: in.Plain}
+	if err := s.assess(choice); err != nil {
 		return Done{}, err
 	}
 	if err := s.differs(ctx, code, in.Plain, connection.Life.History); err != nil {
+		return Done{}, s.advise(err, choice)
+	}
+	checkedAt, err := s.lookUp(ctx, choice)
+	if err != nil {
 		return Done{}, err
 	}
 	hash, err := s.Hasher.Hash(ctx, code.Tenant.Org, in.Plain)
 	if err != nil {
 		return Done{}, err
 	}
-	stored, u, err := s.store(ctx, c, code, hash)
+	stored, owner, err := s.store(ctx, c, Next{Code: code, Hash: hash, CheckedAt: checkedAt})
 	if err != nil {
 		return Done{}, err
 	}
-	return s.finish(ctx, c, code, stored, u), nil
+	return s.finish(ctx, c, code, stored, owner), nil
+}
+
+// ofCode is the user of a code, nil for one who is to be made by it.
+func (s *Service) ofCode(ctx context.Context, code link.Code) (*user.User, error) {
+	if code.UserID == "" {
+		return nil, nil
+	}
+	u, err := s.Users.Find(ctx, code.Tenant, code.UserID)
+	if fault.KindOf(err) == fault.NotFound {
+		err = ErrCode.Because(err)
+	}
+	return &u, err
 }
 
 // fits reports ErrCode for a code of somebody else, be it another
@@ -88,10 +109,11 @@ func fits(code link.Code, c link.Caller, in Set) error {
 	return nil
 }
 
-func (s *Service) store(ctx context.Context, c link.Caller, code link.Code, hash string) (Password, user.User, error) {
+func (s *Service) store(ctx context.Context, c link.Caller, n Next) (Password, user.User, error) {
 	now := s.Now().Truncate(time.Millisecond)
-	fresh := user.User{ID: id.UUID(), Tenant: code.Tenant, Email: code.Email, EmailVerified: true, Active: true, CreatedAt: now, UpdatedAt: now}
-	stored, u, err := s.Store.SetPassword(ctx, Next{Code: code, Hash: hash, User: fresh, At: now}, s.told(c, code.Purpose))
+	n.At = now
+	n.User = user.User{ID: id.UUID(), Tenant: n.Code.Tenant, Email: n.Code.Email, EmailVerified: true, Active: true, CreatedAt: now, UpdatedAt: now}
+	stored, u, err := s.Store.SetPassword(ctx, n, s.told(c, n.Code.Purpose))
 	if err == nil {
 		s.Relay.Wake()
 	}
@@ -163,7 +185,12 @@ func (s *Service) direct(ctx context.Context, c link.Caller, in Set) (Done, erro
 	case u == nil:
 		return Done{}, ErrUnknown
 	}
-	if err := connection.policy().Check(in.Plain); err != nil {
+	choice := choice{connection: connection, org: c.Org, address: who.address, user: u, plain: in.Plain}
+	if err := s.assess(choice); err != nil {
+		return Done{}, err
+	}
+	checkedAt, err := s.lookUp(ctx, choice)
+	if err != nil {
 		return Done{}, err
 	}
 	hash, err := s.Hasher.Hash(ctx, c.Tenant.Org, in.Plain)
@@ -171,7 +198,7 @@ func (s *Service) direct(ctx context.Context, c link.Caller, in Set) (Done, erro
 		return Done{}, err
 	}
 	stored, err := s.Store.CreatePassword(ctx, Password{
-		Tenant: c.Tenant, UserID: u.ID, Number: 1, Hash: hash, MustChange: true, ChangedAt: s.Now().Truncate(time.Millisecond),
+		Tenant: c.Tenant, UserID: u.ID, Number: 1, Hash: hash, MustChange: true, ChangedAt: s.Now().Truncate(time.Millisecond), CheckedAt: checkedAt,
 	}, s.told(c, link.Create))
 	if err != nil {
 		return Done{}, err

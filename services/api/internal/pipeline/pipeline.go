@@ -69,10 +69,12 @@ type Rate struct {
 
 // The rate classes. A caller is a key, or an address where there is no key.
 var (
-	RateAPI     = Rate{Class: "api", Rate: ephemeral.Rate{Burst: 5000, Per: 5 * time.Second}}
-	RateSecond  = Rate{Class: "second_factor", Rate: ephemeral.Rate{Burst: 5000, Per: 5 * time.Second}, Essential: true}
-	RateTokens  = Rate{Class: "tokens", Rate: ephemeral.Rate{Burst: 600, Per: time.Minute}, Essential: true}
-	RateReceipt = Rate{Class: "receipts", Rate: ephemeral.Rate{Burst: 10000, Per: 10 * time.Second}}
+	RateAPI    = Rate{Class: "api", Rate: ephemeral.Rate{Burst: 5000, Per: 5 * time.Second}}
+	RateSecond = Rate{Class: "second_factor", Rate: ephemeral.Rate{Burst: 5000, Per: 5 * time.Second}, Essential: true}
+	RateTokens = Rate{Class: "tokens", Rate: ephemeral.Rate{Burst: 600, Per: time.Minute}, Essential: true}
+	// RateEstimates lets a hundred people or so type passwords at once.
+	RateEstimates = Rate{Class: "estimates", Rate: ephemeral.Rate{Burst: 1000, Per: 5 * time.Second}}
+	RateReceipt   = Rate{Class: "receipts", Rate: ephemeral.Rate{Burst: 10000, Per: 10 * time.Second}}
 )
 
 // Mount builds the router of the tables. Unknown paths and methods answer as

@@ -182,8 +182,8 @@ func (s *Store) ReplaceHash(ctx context.Context, p password.Password, hash strin
 // PasswordChecked implements password.Store.
 func (s *Store) PasswordChecked(ctx context.Context, p password.Password, at time.Time) error {
 	_, err := exec(ctx, s.write, stmt("note check of password",
-		`UPDATE passwords SET checked_at = $6 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND number = $5`,
-		p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Number, millis(at)))
+		`UPDATE passwords SET checked_at = $6 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND hash = $5`,
+		p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Hash, millis(at)))
 	return err
 }
 
@@ -192,8 +192,8 @@ func (s *Store) PasswordLeaked(ctx context.Context, p password.Password, at time
 	err = s.inTx(ctx, "a password must change", limit, func(ctx context.Context, tx *sql.Tx) error {
 		touched, err := exec(ctx, tx, stmt("a password must change",
 			`UPDATE passwords SET must_change = TRUE, checked_at = $6
-			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND number = $5 AND must_change = FALSE`,
-			p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Number, millis(at)))
+			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND hash = $5 AND must_change = FALSE`,
+			p.Tenant.Account, p.Tenant.Org, p.Tenant.Env, p.UserID, p.Hash, millis(at)))
 		first = touched == 1
 		if err != nil || !first {
 			return err
