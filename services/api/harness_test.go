@@ -56,6 +56,7 @@ type house struct {
 	courier *courier
 	nats    *bustest.NATS
 	token   string // of a sandbox key with all scopes
+	speaks  string // Accept-Language, where a test is about it
 	org     string
 	user    string
 }
@@ -253,6 +254,9 @@ func (h *house) raw(method, path, contentType string, body io.Reader) *reply {
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
+	}
+	if h.speaks != "" {
+		req.Header.Set("Accept-Language", h.speaks)
 	}
 	return h.send(req)
 }

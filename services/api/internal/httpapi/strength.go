@@ -33,7 +33,10 @@ type strengthOut struct {
 }
 
 func (a *API) passwordStrength(ctx context.Context, c pipeline.Call, in strengthIn) (strengthOut, error) {
-	if c.Tenant.Org == "" {
+	switch {
+	case in.Plain.IsZero():
+		return strengthOut{}, errPlainText
+	case c.Tenant.Org == "":
 		return strengthOut{}, errStrength
 	}
 	assessed, err := a.Passwords.Strength(ctx, asCaller(c), password.Draft{
