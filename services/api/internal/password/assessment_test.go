@@ -43,7 +43,7 @@ func TestAPasswordThatLeansOnKnownWordsIsRefused(t *testing.T) {
 		"the organization, a year and signs":     {"Communitiz2026!!!", leans},
 		"in small letters":                       {"communitiz2026!!!", leans},
 		"in large ones":                          {"COMMUNITIZ2026!!!", leans},
-		"with an accent put on":                  {"Communitíz2026!!!", leans},
+		"with an accent put on":                  {"Commúnitiz2026!!!", leans},
 		"twice":                                  {"CommunitizCommunitiz", leans},
 		"behind and before":                      {"2026communitiz!!!", leans},
 		"the name of the person":                 {"Kowalczyk12345678", leans},

@@ -74,10 +74,7 @@ func ReadForeign(text string) (memory, share int, err error) {
 func Languages() map[string]map[string]string {
 	out := map[string]map[string]string{}
 	for _, s := range speeches {
-		out[s.lang] = map[string]string{}
-		for code, said := range s.refusals {
-			out[s.lang][code] = said
-		}
+		out[s.lang] = maps.Clone(s.refusals)
 		for advice, said := range s.advice {
 			out[s.lang][string(advice)] = said
 		}

@@ -18,7 +18,7 @@ var french = speech{
 		zxcvbn.Top10Password:        "C’est l’un des dix mots de passe les plus utilisés.",
 		zxcvbn.Top100Password:       "C’est l’un des cent mots de passe les plus utilisés.",
 		zxcvbn.CommonPassword:       "Beaucoup de gens utilisent ce mot de passe.",
-		zxcvbn.LikeCommonPassword:   "Il ressemble à un mot de passe que beaucoup de gens utilisent.",
+		zxcvbn.LikeCommonPassword:   "Il est très proche d’un mot de passe que beaucoup de gens utilisent.",
 		zxcvbn.SingleWord:           "Un mot seul est facile à deviner.",
 		zxcvbn.SingleName:           "Un prénom ou un nom seul est facile à deviner.",
 		zxcvbn.CommonName:           "Les prénoms et les noms sont faciles à deviner.",
@@ -32,7 +32,7 @@ var french = speech{
 		zxcvbn.Date:                 "Les dates sont souvent faciles à deviner.",
 
 		zxcvbn.UseAFewWords:            "Utilisez quelques mots qui ne vont pas ensemble.",
-		zxcvbn.NoNeedForSymbols:        "Les symboles, les chiffres et les majuscules ne sont pas nécessaires.",
+		zxcvbn.NoNeedForSymbols:        "Les signes spéciaux, les chiffres et les majuscules ne sont pas nécessaires.",
 		zxcvbn.AddAnotherWord:          "Ajoutez un mot ou deux, de préférence peu courants.",
 		zxcvbn.UseLongerPattern:        "Utilisez un motif plus long sur le clavier, avec plus de détours.",
 		zxcvbn.AvoidRepeats:            "Évitez les mots et les signes qui se répètent.",
