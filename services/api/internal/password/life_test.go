@@ -3,6 +3,7 @@ package password_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -339,30 +340,46 @@ func TestALoginRenewsAnOldPepper(t *testing.T) {
 	}
 }
 
+// resets sets a password by a code, as after a link.
+func (d *desk) resets(typed secret.Text) error {
+	d.t.Helper()
+	value := id.Token()
+	d.must(d.store.PutPasswordCode(d.t.Context(), link.Code{
+		Digest: link.Digest(value), RequestID: id.Request("password-request"), Tenant: d.caller.Tenant, UserID: d.user.ID, Email: d.user.Email, Purpose: link.Reset,
+		Proofs: []string{grant.Email}, ClientID: d.caller.Key.ID, CreatedAt: d.now, ExpiresAt: d.now.Add(link.CodeLife),
+	}))
+	_, err := d.Set(d.t.Context(), d.caller, password.Set{Code: value, Plain: typed})
+	return err
+}
+
+// A new password costs a hash of its own, one for the password before and one
+// for each that is remembered, ten at most.
+func TestAHistoryCostsAHashForEachPassword(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, password.LifeChange{History: new(10)})
+	for n := range 13 {
+		before := d.hashes.Load()
+		d.must(d.resets(secret.New(fmt.Sprintf("tannen wachsen %d mal langsam", n))))
+		if got, want := d.hashes.Load()-before, int64(min(n, 10)+2); got != want {
+			t.Errorf("after %d former passwords: %d hashes, want %d", n, got, want)
+		}
+	}
+}
+
 // A password whose pepper is gone lets nobody in, and does not stop its owner
 // from setting another by a link.
 func TestALostPepperDoesNotShutTheOwnerOut(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, password.LifeChange{History: new(3)})
 	one, two := seal.NewKey(), seal.NewKey()
-	set := func(typed secret.Text) error {
-		t.Helper()
-		value := id.Token()
-		d.must(d.store.PutPasswordCode(t.Context(), link.Code{
-			Digest: link.Digest(value), RequestID: id.Request("password-request"), Tenant: d.caller.Tenant, UserID: d.user.ID, Email: d.user.Email, Purpose: link.Reset,
-			Proofs: []string{grant.Email}, ClientID: d.caller.Key.ID, CreatedAt: d.now, ExpiresAt: d.now.Add(link.CodeLife),
-		}))
-		_, err := d.Set(t.Context(), d.caller, password.Set{Code: value, Plain: typed})
-		return err
-	}
 	d.peppered(one)
-	d.must(set(secret.New("tannen wachsen langsam")))
+	d.must(d.resets(secret.New("tannen wachsen langsam")))
 	d.peppered(two)
-	d.must(set(secret.New("tannen wachsen sehr langsam")))
-	if err := set(right); !errors.Is(err, password.ErrReused) {
+	d.must(d.resets(secret.New("tannen wachsen sehr langsam")))
+	if err := d.resets(right); !errors.Is(err, password.ErrReused) {
 		t.Errorf("the first password, without a pepper: %v", err)
 	}
-	d.must(set(secret.New("birken wachsen schneller")))
+	d.must(d.resets(secret.New("birken wachsen schneller")))
 	if v, _, _ := d.tries(secret.New("birken wachsen schneller")); !v.Valid {
 		t.Error("the last password is not right")
 	}

@@ -224,7 +224,7 @@ func (s *Store) importOnto(ctx context.Context, tx *sql.Tx, row transfer.Row) er
 		return err
 	}
 	_, err = exec(ctx, tx, stmt("import password",
-		`UPDATE passwords SET hash = $6, must_change = $7, changed_at = $8, checked_at = NULL
+		`UPDATE passwords SET hash = $6, must_change = $7, changed_at = $8, checked_at = NULL, reminded_age = 0
 		WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND hash = $5`,
 		t.Account, t.Org, t.Env, u.ID, hash, row.Hash, row.MustChange, millis(row.ChangedAt)))
 	return err

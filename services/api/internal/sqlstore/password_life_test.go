@@ -284,6 +284,8 @@ func TestTheHistoryOfPasswords(t *testing.T) {
 
 // Of many that force another password one does, its grants end with it, and a
 // password that was changed since is left alone.
+// Covers R-174 for forced passwords, on both engines.
+// Covers R-033 for forced passwords.
 func TestAPasswordIsForcedOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		of := b.tenant()
@@ -319,6 +321,7 @@ func TestAPasswordIsForcedOnce(t *testing.T) {
 }
 
 // What is told of a connection is written with it or not at all.
+// Covers R-174 for the expiry of passwords, on both engines.
 func TestAConnectionIsStoredWithWhatIsToldOfIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		of := b.tenant()
@@ -350,6 +353,26 @@ func TestAConnectionIsStoredWithWhatIsToldOfIt(t *testing.T) {
 		}
 		if got, err := b.PasswordConnection(t.Context(), of); err != nil || got.Life != c.Life {
 			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
+
+// A password of the version before was hashed when it was set, and lives on.
+func TestPasswordsOfTheVersionBeforeLiveOn(t *testing.T) {
+	onEmpty(t, func(t *testing.T, b *bench) {
+		b.must(b.MigrateTo(t.Context(), 10))
+		of, u := b.tenant(), id.UUID()
+		for _, insert := range []string{
+			`INSERT INTO users (org_id, environment, account_id, id, email, email_canonical, email_verified, phone_verified, active, profile, created_at, updated_at)
+				VALUES ($1, $2, $3, $4, 'e', 'e', FALSE, FALSE, TRUE, '{}', 1, 1)`,
+			`INSERT INTO passwords (org_id, environment, account_id, user_id, number, hash, must_change, changed_at) VALUES ($1, $2, $3, $4, 3, 'x', FALSE, 7)`,
+		} {
+			_, err := b.DB().ExecContext(t.Context(), insert, of.Org, of.Env, of.Account, u)
+			b.must(err)
+		}
+		b.must(b.Migrate(t.Context()))
+		if p, err := b.Password(t.Context(), of, u); err != nil || p.Number != 3 || p.HashedAt.UnixMilli() != 7 || p.ChangedAt.UnixMilli() != 7 || p.MustChange {
+			t.Errorf("%+v, %v", p, err)
 		}
 	})
 }

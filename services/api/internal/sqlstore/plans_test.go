@@ -15,8 +15,10 @@ import (
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/listing"
 	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -25,7 +27,7 @@ import (
 // bigTables grow with users and with what is sent to them.
 var bigTables = []string{
 	"users", "factors", "recovery_sets", "activity", "guess_budgets", "send_gaps", "send_budgets", "deliveries", "delivery_attempts", "sandbox_messages",
-	"outbox", "password_budgets",
+	"outbox", "password_budgets", "passwords", "password_history", "password_connections",
 }
 
 // fill makes a thousand organizations with a million users and what hangs on
@@ -51,6 +53,13 @@ var fill = []string{
 	`INSERT INTO sandbox_messages SELECT id, id, account_id, org_id, environment, 'sms', request_id, '', decode(md5(id), 'hex'), 4000000000000 + created_at FROM deliveries`,
 	`INSERT INTO password_budgets SELECT decode(md5(id), 'hex'), account_id, org_id, environment, CASE WHEN created_at % 2 = 0 THEN id END, 1, 1, 0, 1, 4000000000000 + created_at
 		FROM users WHERE created_at <= 200000`,
+	`INSERT INTO password_connections (account_id, org_id, environment, id, min_length, max_length, pepper_rotation, template_id, delivery,
+			verbose_errors, direct_creation, created_at, updated_at, time_to_live, grace_period, history_depth)
+		SELECT account_id, id, 'sandbox', id, 15, 256, 1, '', 'worker', FALSE, FALSE, 1, 1, CASE WHEN created_at <= 20 THEN 7776000000 ELSE 0 END, 0, 5 FROM organizations`,
+	// Of each organization a few expire at any time in the next ninety days.
+	`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, hashed_at)
+		SELECT account_id, org_id, environment, id, 9, '', FALSE, 1772366400000 - (created_at * 7776) % 7776000000, 1 FROM users`,
+	`INSERT INTO password_history (account_id, org_id, environment, user_id, number, hash) SELECT account_id, org_id, environment, id, 8, '' FROM users WHERE created_at <= 200000`,
 	`SET session_replication_role = origin`,
 	`ANALYZE`,
 }
@@ -209,6 +218,7 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 		"45 Done":      func() error { return s.Done(ctx, []string{entry.ID}) },
 	})
 	maps.Copy(calls, passwordCalls(ctx, s, u))
+	maps.Copy(calls, lifeCalls(ctx, s, u, user.User{ID: fmt.Sprint("u", round*1000+700), Tenant: of}))
 	names := make([]string, 0, len(calls))
 	for name := range calls {
 		names = append(names, name)
@@ -240,4 +250,33 @@ func listDeliveries(ctx context.Context, s *sqlstore.Store, of tenant.ID, f deli
 	}
 	_, err := s.Messages(ctx, of, f, first(200))
 	return err
+}
+
+// lifeCalls makes every call about the life of passwords, for the test that
+// looks for full scans: of a new user, and of one who has a history.
+func lifeCalls(ctx context.Context, s *sqlstore.Store, u, old user.User) map[string]func() error {
+	c := codeOf(linkFor(u.Tenant, &u, u.Email, link.Reset))
+	has := password.Password{Tenant: u.Tenant, UserID: u.ID, Number: 1, Hash: "1", ChangedAt: noon}
+	expires := password.Due{Tenant: u.Tenant, After: noon.Add(-87 * day), Until: noon.Add(-76 * day), Age: 76 * day}
+	never := func(user.User, time.Time) ([]outbox.Entry, error) { return nil, nil }
+	return map[string]func() error{
+		"26a CreatePassword":  func() error { _, err := s.CreatePassword(ctx, has, silent); return err },
+		"26b Password":        func() error { _, err := s.Password(ctx, u.Tenant, u.ID); return err },
+		"26c PutPasswordCode": func() error { return s.PutPasswordCode(ctx, c) },
+		"26d SetPassword": func() error {
+			_, _, err := s.SetPassword(ctx, password.Next{Code: c, Hash: "2", User: u, At: noon}, silent)
+			return err
+		},
+		"26e ReplaceHash":   func() error { return s.ReplaceHash(ctx, has, "3", noon) },
+		"26f ForcePassword": func() error { _, err := s.ForcePassword(ctx, has, noon, nil); return err },
+		"26g FormerHashes":  func() error { _, err := s.FormerHashes(ctx, old.Tenant, old.ID, 10); return err },
+		"26h Connections":   func() error { _, err := s.ExpiringConnections(ctx, tenant.ID{Org: old.Tenant.Org}, 100); return err },
+		"26i Remind":        func() error { _, err := s.Remind(ctx, expires, never); return err },
+		"26j Remind, none": func() error {
+			none := expires
+			none.Until = none.After
+			_, err := s.Remind(ctx, none, never)
+			return err
+		},
+	}
 }

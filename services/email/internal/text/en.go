@@ -82,8 +82,8 @@ var english = speech{
 			subject: "Your {brand} password expires soon",
 			title:   "Your password expires soon",
 			before:  "The password of your {brand} account expires at the time below.",
-			life:    "It is good for another {life}. Choose a new one on {host} before.",
-			noLife:  "Choose a new one on {host} before.",
+			life:    "It is good for another {life}. Choose a new one on {host} before then.",
+			noLife:  "Choose a new one on {host} before then.",
 			after:   "With a new password there is nothing else to do.",
 		},
 		event.TemplateNoticePasswordCompromised: {
