@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -86,6 +87,9 @@ func (j *job) deliver(ctx context.Context) error {
 		reported := j.report(ctx, outcome{result: event.Failed, reason: reasonContent})
 		return errors.Join(fault.Permanent(err), reported)
 	}
+	if m.Stock {
+		j.fell(ctx)
+	}
 	if done, err := j.look(ctx, m); done {
 		return err
 	}
@@ -119,6 +123,14 @@ func (j *job) open(ctx context.Context) (Message, error) {
 	m, err := j.message()
 	panicked = false
 	return m, err
+}
+
+// fell tells that the organization's own words could not be used: whoever wrote
+// them sees it in no answer.
+func (j *job) fell(ctx context.Context) {
+	j.observe().Fell(j.Name)
+	j.Log.WarnContext(ctx, j.Line+": an organization's own words could not be used", //nolint:sloglint // the worker's own line
+		slog.String("delivery_id", j.r.DeliveryID), slog.String("org_id", j.r.OrgID), slog.String("env", j.r.Env))
 }
 
 func (j *job) message() (Message, error) {

@@ -16,6 +16,9 @@ type Observer interface {
 	// Looked is called for each look into a provider's list: LookFound,
 	// LookMissing, or the reason why it did not tell.
 	Looked(provider, answer string)
+	// Fell is called for each message in our words where the organization's
+	// own could not be used.
+	Fell(provider string)
 }
 
 // What a look into a provider's list may come to, apart from the reasons of a
@@ -30,6 +33,7 @@ type nobody struct{}
 func (nobody) Reported(string, event.Result)          {}
 func (nobody) Answered(string, string, time.Duration) {}
 func (nobody) Looked(string, string)                  {}
+func (nobody) Fell(string)                            {}
 
 func (w *Worker) observe() Observer {
 	if w.Observe == nil {

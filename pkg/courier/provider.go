@@ -33,6 +33,9 @@ type Message struct {
 	Subject    string // of mails, as HTML is
 	Text       string
 	HTML       string
+	// Stock marks a message in our words where the organization's own could
+	// not be used. It is nothing to a provider.
+	Stock bool
 	// ValidFor is how long the provider may still deliver it, at least a second.
 	ValidFor time.Duration
 }

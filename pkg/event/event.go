@@ -79,6 +79,8 @@ type SMS struct {
 	Brand  string `json:"brand"`  // the organization's name
 	Host   string `json:"host"`   // of the login page, for the last line @host #code
 	Locale string `json:"locale"` // BCP 47, the user's or the organization's
+	// Words are the organization's own in place of the worker's.
+	Words *Words `json:"words,omitempty"`
 }
 
 // Message is what a sandbox worker hands back for the inbox, before it is

@@ -90,6 +90,15 @@ func TestPayloadsKeepTheirShape(t *testing.T) {
 			To: "user@example.com", Template: event.TemplateNoticeFactorChanged, Brand: "Example", Host: "login.example.com", Locale: "fr",
 			At: 1_767_225_600_000, Detail: "sms",
 		},
+		"mail_words": event.Mail{
+			To: "user@example.com", Template: event.TemplateMagicLink, Link: "https://login.example.com/l#t", Brand: "Example", Host: "login.example.com",
+			Locale: "de-CH", At: 1_767_225_600_000, LifeMinutes: 10, GivenName: "Ana",
+			Words: &event.Words{Locale: "de", Subject: "Anmelden bei {{brand}}", Text: "{{link}}", HTML: `<a href="{{link}}">Anmelden</a>`},
+		},
+		"sms_words": event.SMS{
+			To: "+15005550006", Code: "012345", Brand: "Example", Host: "login.example.com", Locale: "de-CH",
+			Words: &event.Words{Locale: "de", Text: "{{code}} für {{brand}}"},
+		},
 		"outcome": outcome(),
 		"outcome_minimal": event.Outcome{
 			DeliveryID: "dlv_2ZVB8x1mQ0b7", Result: event.Accepted, Attempt: 1, At: 1_767_225_601_000,
@@ -137,8 +146,8 @@ func TestPayloadsKeepTheirShape(t *testing.T) {
 func TestEveryGoldenFileHasItsCase(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
-	if err != nil || len(files) != 13 {
-		t.Fatalf("golden files: %v, %v; want 13", files, err)
+	if err != nil || len(files) != 15 {
+		t.Fatalf("golden files: %v, %v; want 15", files, err)
 	}
 }
 

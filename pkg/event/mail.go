@@ -18,6 +18,20 @@ type Mail struct {
 	LifeMinutes int `json:"life_minutes,omitempty"`
 	// Detail is one short word of a notice, such as the kind of a factor.
 	Detail string `json:"detail,omitempty"`
+	// Words are the organization's own in place of the worker's; GivenName is
+	// the user's, for them alone.
+	Words     *Words `json:"words,omitempty"`
+	GivenName string `json:"given_name,omitempty"`
+}
+
+// Words are an organization's own: a template of pkg/wording, in the language
+// that was chosen for this message. A worker that cannot use them, or does not
+// know them, has its own.
+type Words struct {
+	Locale  string `json:"locale"` // BCP 47
+	Subject string `json:"subject,omitempty"`
+	Text    string `json:"text"`
+	HTML    string `json:"html,omitempty"`
 }
 
 // The templates.

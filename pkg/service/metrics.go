@@ -17,6 +17,7 @@ type Series struct {
 	Answers string // calls of a provider
 	Seconds string // until it answered
 	Lookups string // looks into a provider's list; empty when none keeps one
+	Stock   string // messages in our words where an organization's own could not be used
 
 	Providers []string // beside the inbox
 	// Words are the answers of providers beside those that all share, such as
@@ -31,6 +32,7 @@ type metrics struct {
 	results *telemetry.Counter
 	answers *telemetry.Counter
 	lookups *telemetry.Counter // nil without lookups
+	stock   *telemetry.Counter
 	latency *telemetry.Histogram
 }
 
@@ -53,6 +55,7 @@ func newMetrics(t *telemetry.Telemetry, of Series) *metrics {
 		results: t.Counter(of.Results, "Reports about deliveries, by provider and result.", provider, results),
 		answers: t.Counter(of.Answers, "Calls of a provider, by provider and answer.",
 			provider, telemetry.Label{Name: "answer", Values: slices.Concat(shared, of.Words)}),
+		stock:   t.Counter(of.Stock, "Messages in our words where an organization's own could not be used.", provider),
 		latency: t.Histogram(of.Seconds, "Time until a provider answered, by provider.", of.Buckets, provider),
 	}
 	if of.Lookups != "" {
@@ -80,3 +83,6 @@ func (m *metrics) Looked(provider, answer string) {
 		m.lookups.Inc(provider, answer)
 	}
 }
+
+// Fell implements courier.Observer.
+func (m *metrics) Fell(provider string) { m.stock.Inc(provider) }

@@ -58,7 +58,7 @@ func open(t *testing.T, compose courier.Compose, provider courier.Provider) *hou
 	store := ephemeral.NewMemory(time.Now)
 	h.book = &claim.Book{Store: store, Now: time.Now}
 	s, err := service.New(service.Trade{Name: "email", Channel: event.ChannelEmail, Line: "mail", What: "mails", Compose: compose,
-		Series: service.Series{Results: "results", Answers: "answers", Seconds: "seconds"}},
+		Series: service.Series{Results: "results", Answers: "answers", Seconds: "seconds", Stock: "stock"}},
 		service.Config{DeliveryKeys: key, OpsAddr: "127.0.0.1:0"},
 		service.Parts{Ephemeral: store, Bus: h.bus, Telemetry: telemetry.New("test", "dev"), Log: log})
 	if err != nil {

@@ -96,5 +96,5 @@ func compose(_ event.Requested, content []byte) (courier.Message, error) {
 	if err != nil {
 		return courier.Message{}, fmt.Errorf("render mail: %w", err)
 	}
-	return courier.Message{To: m.To, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML}, nil
+	return courier.Message{To: m.To, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML, Stock: mail.Stock}, nil
 }

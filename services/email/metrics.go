@@ -21,6 +21,7 @@ func series() service.Series {
 	return service.Series{
 		Results: "countersign_email_results_total", Answers: "countersign_email_provider_answers_total",
 		Seconds:   "countersign_email_provider_seconds",
+		Stock:     "countersign_email_stock_words_total",
 		Providers: []string{smtp.Name},
 		Words:     words,
 		Buckets:   []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600},

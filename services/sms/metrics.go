@@ -12,6 +12,7 @@ func series() service.Series {
 	return service.Series{
 		Results: "countersign_sms_results_total", Answers: "countersign_sms_provider_answers_total",
 		Seconds: "countersign_sms_provider_seconds", Lookups: "countersign_sms_provider_lookups_total",
+		Stock:     "countersign_sms_stock_words_total",
 		Providers: []string{twilio.Name},
 		Words: []string{
 			courier.ReasonServer + ":500", courier.ReasonServer + ":502", courier.ReasonServer + ":503", courier.ReasonServer + ":504",

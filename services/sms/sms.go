@@ -92,9 +92,13 @@ func compose(_ event.Requested, content []byte) (courier.Message, error) {
 	if json.Unmarshal(content, &sms) != nil || sms.To == "" {
 		return courier.Message{}, errors.New("open content: it is not a text message")
 	}
-	body, err := text.Render(text.Message{Code: sms.Code, Brand: sms.Brand, Host: sms.Host, Locale: sms.Locale})
+	m := text.Message{Code: sms.Code, Brand: sms.Brand, Host: sms.Host, Locale: sms.Locale}
+	if sms.Words != nil {
+		m.Words = sms.Words.Text
+	}
+	body, stock, err := text.Render(m)
 	if err != nil {
 		return courier.Message{}, fmt.Errorf("render text: %w", err)
 	}
-	return courier.Message{To: sms.To, Text: body}, nil
+	return courier.Message{To: sms.To, Text: body, Stock: stock}, nil
 }

@@ -2,8 +2,8 @@
 // language.
 //
 // The worker calls [Render] with what it opened and hands the result to a
-// provider. The package owns the wording in every language (one file each), the
-// page and its looks, and two promises: what came from a user or an
+// provider. The package owns our wording in every language (one file each; an
+// organization's own is pkg/wording's), the page and its looks, and two promises: what came from a user or an
 // organization is data, never markup, a header or a second link; and a page
 // loads nothing from anywhere but the logo. It does not know how mail is sent.
 //
@@ -19,6 +19,7 @@ import (
 
 	"countersign.dev/pkg/brand"
 	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/wording"
 )
 
 // Mail is what Render makes.
@@ -26,6 +27,8 @@ type Mail struct {
 	Subject string // one line
 	Text    string
 	HTML    string
+	// Stock marks our words where the organization's own could not be used.
+	Stock bool
 }
 
 // The refusals of a content that would make no mail, or one that cannot be
@@ -53,13 +56,35 @@ func Render(m event.Mail) (Mail, error) {
 	if err != nil {
 		return Mail{}, err
 	}
+	if m.Words != nil {
+		if mail, ok := own(m, action); ok {
+			return mail, nil
+		}
+	}
 	l := compose(speech, words, m)
 	l.action = action
 	html, err := l.html()
 	if err != nil {
 		return Mail{}, fmt.Errorf("page: %w", err)
 	}
-	return Mail{Subject: l.subject, Text: l.text(), HTML: html}, nil
+	return Mail{Subject: l.subject, Text: l.text(), HTML: html, Stock: m.Words != nil}, nil
+}
+
+// own is a mail in the organization's words. It reports false for words that
+// cannot be used: then ours do, since a mail without them is better than none.
+func own(m event.Mail, a action) (Mail, bool) {
+	v := wording.Values{
+		Brand: m.Brand, GivenName: m.GivenName, Host: m.Host, Link: a.link, Code: a.code, Detail: speechFor(m.Words.Locale).detail(m.Detail),
+		Minutes: m.LifeMinutes, Locale: m.Words.Locale,
+	}
+	if goodLogo(m.LogoURL) {
+		v.Logo = m.LogoURL
+	}
+	if m.At > 0 {
+		v.At = time.UnixMilli(m.At)
+	}
+	out, err := wording.Mail(m.Template, wording.Source{Subject: m.Words.Subject, Text: m.Words.Text, HTML: m.Words.HTML}, v)
+	return Mail{Subject: out.Subject, Text: out.Text, HTML: out.HTML}, err == nil
 }
 
 // letter is a mail whose words are chosen. All of it is plain text.

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"countersign.dev/pkg/brand"
+	"countersign.dev/pkg/gsm"
 )
 
 var brands = []string{
@@ -57,9 +58,9 @@ func TestLastLineBindsTheCodeToTheHost(t *testing.T) {
 func TestEveryTextIsOneSegment(t *testing.T) {
 	t.Parallel()
 	everyText(func(m Message, text string) {
-		n, gsm := units(text)
+		n, seven := gsm.Units(text)
 		limit := 70
-		if gsm {
+		if seven {
 			limit = 160
 		}
 		if n > limit {
@@ -114,7 +115,7 @@ func TestRenderedTexts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.message.Code, c.message.Host = "747723", "login.example.com"
-			got, err := Render(c.message)
+			got, _, err := Render(c.message)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,11 +126,32 @@ func TestRenderedTexts(t *testing.T) {
 	}
 }
 
+func TestAnOrganizationsOwnWords(t *testing.T) {
+	t.Parallel()
+	m := Message{Code: "747723", Host: "Login.example.com", Brand: "{{code}} <b>Łódź</b>", Words: "{{brand}}: {{code}} für {{host}}"}
+	got, stock, err := Render(m)
+	if want := "code b Lodz b: 747723 für Login.example.com\n\n@login.example.com #747723"; err != nil || stock || got != want {
+		t.Errorf("%q, %v, %v; want %q", got, stock, err, want)
+	}
+	m.Words = ""
+	ours, stock, err := Render(m)
+	if err != nil || stock {
+		t.Fatal(stock, err)
+	}
+	// No message is lost over words that cannot be used.
+	for _, words := range []string{"no code", "{{code}} {{link}}", "{{code}}\n@evil.example #1", strings.Repeat("株", 130) + "{{code}}", "{{code}}\x00"} {
+		m.Words = words
+		if got, stock, err := Render(m); got != ours || !stock || err != nil {
+			t.Errorf("%q: %q, %v, %v; want ours", words, got, stock, err)
+		}
+	}
+}
+
 func TestLongHostDropsTheBrandButNeverTheLastLine(t *testing.T) {
 	t.Parallel()
 	label := strings.Repeat("h", 60)
 	host := label + "." + label + "." + label + "." + label + ".example"
-	got, err := Render(Message{Code: "000001", Brand: "Acme", Host: host, Locale: "en"})
+	got, _, err := Render(Message{Code: "000001", Brand: "Acme", Host: host, Locale: "en"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,31 +178,10 @@ func TestRenderRefusesWhatWouldBreakTheLastLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := Render(c.message); !errors.Is(err, c.want) {
+			if _, _, err := Render(c.message); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
-	}
-}
-
-func TestUnits(t *testing.T) {
-	t.Parallel()
-	for s, want := range map[string]struct {
-		n   int
-		gsm bool
-	}{
-		"":                       {0, true},
-		"abc @£Ωß\n":             {9, true},
-		"€":                      {2, true},
-		"[x]":                    {5, true},
-		"ç":                      {1, false},
-		"€ç":                     {2, false},
-		"🚀":                      {2, false},
-		strings.Repeat("é", 160): {160, true},
-	} {
-		if n, gsm := units(s); n != want.n || gsm != want.gsm {
-			t.Errorf("units(%q) = %d, %v; want %d, %v", s, n, gsm, want.n, want.gsm)
-		}
 	}
 }
 
@@ -193,7 +194,7 @@ func everyText(check func(m Message, text string)) {
 			for _, locale := range locales {
 				n++
 				m := Message{Code: fmt.Sprintf("%06d", n*7919%1000000), Brand: name, Host: host, Locale: locale}
-				text, err := Render(m)
+				text, _, err := Render(m)
 				if err != nil {
 					panic(fmt.Sprintf("%+v: %v", m, err))
 				}
@@ -209,13 +210,13 @@ func FuzzRender(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, host, locale string, n uint32) {
 		m := Message{Code: fmt.Sprintf("%06d", n%1000000), Brand: name, Host: host, Locale: locale}
-		text, err := Render(m)
+		text, _, err := Render(m)
 		if err != nil {
 			if !errors.Is(err, ErrHost) {
 				t.Fatalf("Render: %v", err)
 			}
 			m.Host = "login.example.com"
-			if text, err = Render(m); err != nil {
+			if text, _, err = Render(m); err != nil {
 				t.Fatalf("Render on a good host: %v", err)
 			}
 		}
@@ -230,10 +231,10 @@ func FuzzRender(f *testing.F) {
 		if looksLikeLink.MatchString(brand.Clean(name)) {
 			t.Fatalf("%q reads like a link", brand.Clean(name))
 		}
-		if len(m.Host) <= 100 && !fits(text) {
+		if len(m.Host) <= 100 && gsm.Segments(text) != 1 {
 			t.Fatalf("more than one segment: %q", text)
 		}
-		if again, _ := Render(m); again != text {
+		if again, _, _ := Render(m); again != text {
 			t.Fatalf("two texts of one message: %q and %q", text, again)
 		}
 	})

@@ -2,26 +2,26 @@ package text
 
 import "strings"
 
-// wording is one language. %c stands for the code, %b for the brand. Every
+// speech is one language. %c stands for the code, %b for the brand. Every
 // sentence uses GSM-7 characters only, so that the brand alone decides the
 // alphabet, and has a left-to-right letter before the brand, so that a name in
 // Hebrew or Arabic does not turn the line around. No form ends its sentence
 // with the brand: it may end in a dot itself.
-type wording struct {
+type speech struct {
 	fullForm  string
 	shortForm string // with the brand, for the 70 units of UCS-2
 	bareForm  string
 	tinyForm  string // when the host leaves no room
 }
 
-var english = wording{
+var english = speech{
 	fullForm:  "%c is your %b security code. Do not share it with anyone.",
 	shortForm: "Code %c (%b). Do not share.",
 	bareForm:  "%c is your security code. Do not share it with anyone.",
 	tinyForm:  "Code %c. Do not share.",
 }
 
-var wordings = map[string]wording{
+var speeches = map[string]speech{
 	"en": english,
 	"de": {
 		fullForm:  "Ihr Sicherheitscode für %b: %c. Geben Sie ihn an niemanden weiter.",
@@ -37,20 +37,20 @@ var wordings = map[string]wording{
 	},
 }
 
-// wordingFor takes the language of a BCP 47 tag: de-AT speaks German, what is
+// speechFor takes the language of a BCP 47 tag: de-AT speaks German, what is
 // not here speaks English.
-func wordingFor(locale string) wording {
+func speechFor(locale string) speech {
 	language, _, _ := strings.Cut(strings.ReplaceAll(locale, "_", "-"), "-")
-	if w, ok := wordings[strings.ToLower(strings.TrimSpace(language))]; ok {
+	if w, ok := speeches[strings.ToLower(strings.TrimSpace(language))]; ok {
 		return w
 	}
 	return english
 }
 
-func (w wording) full(code, brand string) string  { return fill(w.fullForm, code, brand) }
-func (w wording) short(code, brand string) string { return fill(w.shortForm, code, brand) }
-func (w wording) plain(code string) string        { return fill(w.bareForm, code, "") }
-func (w wording) plainShort(code string) string   { return fill(w.tinyForm, code, "") }
+func (w speech) full(code, brand string) string  { return fill(w.fullForm, code, brand) }
+func (w speech) short(code, brand string) string { return fill(w.shortForm, code, brand) }
+func (w speech) plain(code string) string        { return fill(w.bareForm, code, "") }
+func (w speech) plainShort(code string) string   { return fill(w.tinyForm, code, "") }
 
 // fill replaces both marks in one pass, so that a brand is never read as a
 // template.
