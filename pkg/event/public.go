@@ -65,6 +65,7 @@ const (
 	TypeUsersImportBegun = "users.import_begun"
 	TypeUsersImported    = "users.imported"
 	TypeUsersExported    = "users.exported"
+	TypeTemplateChanged  = "template.changed"
 )
 
 // PublicTypes lists the types that are published, in the order of the
@@ -76,7 +77,7 @@ func PublicTypes() []string {
 		TypePasswordsExpire, TypePasswordsForever,
 		TypeEnrolmentStarted, TypeFactorEnrolled, TypeFactorRenamed, TypeFactorDisabled, TypeFactorRemoved, TypeFactorsDisabled, TypeFactorsReset,
 		TypeCodeAccepted, TypeRecoveryCodes, TypeRecoveryCodeUsed, TypeSprayed,
-		TypeUsersImportBegun, TypeUsersImported, TypeUsersExported,
+		TypeUsersImportBegun, TypeUsersImported, TypeUsersExported, TypeTemplateChanged,
 	}
 }
 

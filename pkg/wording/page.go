@@ -54,7 +54,7 @@ var (
 
 func set(words string) map[string]bool {
 	out := map[string]bool{}
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		out[word] = true
 	}
 	return out

@@ -43,6 +43,7 @@ const (
 	Link      = "link"
 	Code      = "code"
 	Minutes   = "minutes" // how long the link or the code is good
+	Days      = "days"    // the same in days, one that has begun counts
 	Detail    = "detail"  // what a notice is about, in a word
 	Time      = "time"    // when it happened or was asked for, in UTC
 	Logo      = "logo"    // the organization's picture: the source of an img and nothing else
@@ -50,11 +51,11 @@ const (
 
 // Source is a template in one language.
 type Source struct {
-	Subject string // one line; none in a text message
-	Text    string
+	Subject string `json:"subject"` // one line; none in a text message
+	Text    string `json:"text"`
 	// HTML is what stands in the body of the page. Without it the page is made
 	// of the text.
-	HTML string
+	HTML string `json:"html"`
 }
 
 // Bounds of a source.
@@ -66,6 +67,9 @@ const (
 	// base64.
 	maxEncoded = 40 << 10
 )
+
+// day is how many minutes it has.
+const day = 24 * 60
 
 // Values are what one message is about.
 type Values struct {
@@ -99,6 +103,7 @@ var (
 	ofLinks  = append(slices.Clone(ofAll), Link, Minutes)
 	ofCodes  = append(slices.Clone(ofAll), Code, Minutes)
 	ofNotice = append(slices.Clone(ofAll), Detail)
+	ofExpiry = append(slices.Clone(ofAll), Days)
 )
 
 // fields are what each kind may show. A kind that is not here has no templates.
@@ -116,6 +121,8 @@ var fields = map[string][]string{
 	event.TemplateNoticeSecondFactorFailing: ofNotice,
 	event.TemplateNoticeEmailChanged:        ofNotice,
 	event.TemplateNoticePasswordDisabled:    ofNotice,
+	event.TemplateNoticePasswordExpiring:    ofExpiry,
+	event.TemplateNoticePasswordCompromised: ofNotice,
 	event.TemplateNoticeFactorsDisabled:     ofNotice,
 	event.TemplateNoticeFactorsReset:        ofNotice,
 }
@@ -166,10 +173,10 @@ func Sample() Values {
 func (v Values) shown() map[string]string {
 	out := map[string]string{
 		Brand: v.name(), GivenName: brand.Clean(v.GivenName), Detail: brand.Clean(v.Detail),
-		Host: v.Host, Link: v.Link, Code: v.Code, Logo: v.Logo, Minutes: "", Time: "",
+		Host: v.Host, Link: v.Link, Code: v.Code, Logo: v.Logo, Minutes: "", Days: "", Time: "",
 	}
 	if v.Minutes > 0 {
-		out[Minutes] = strconv.Itoa(v.Minutes)
+		out[Minutes], out[Days] = strconv.Itoa(v.Minutes), strconv.Itoa((v.Minutes+day-1)/day)
 	}
 	if !v.At.IsZero() {
 		out[Time] = v.At.UTC().Format("2006-01-02 15:04 UTC")

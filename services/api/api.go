@@ -48,6 +48,7 @@ import (
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/relay"
 	"countersign.dev/services/api/internal/sqlstore"
+	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/token"
 	"countersign.dev/services/api/internal/user"
@@ -148,7 +149,8 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		Outbox: s.store, Bus: s.bus, Claims: &claim.Book{Store: s.short, Now: now}, Now: now, Log: s.log,
 		Failed: s.metrics.outboxFailed, Backlog: s.metrics.outboxOpen,
 	}
-	news := &notice.Service{Outbox: composer, Store: s.store, Relay: s.outgoing, Now: now}
+	templates := &template.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
+	news := &notice.Service{Outbox: composer, Store: s.store, Relay: s.outgoing, Now: now, Templates: templates}
 	factors := &factor.Service{
 		Store: s.store, Challenges: challenges, Guard: watch, Gate: s.short, Hasher: hasher, Notices: news, Now: now, Drifted: s.metrics.drifted,
 	}
@@ -172,7 +174,8 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
 			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
-			Logins: with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
+			Templates: templates,
+			Logins:    with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
 		}).Routes(),
 		(&oidc.API{Keys: s.store, Guard: watch, Tokens: tokens, Grants: s.grants, Issuers: s.store}).Routes(),
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),

@@ -64,10 +64,10 @@ func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor
 	l.logins = &login.Service{Factors: factors, Passwords: s.store, Grants: s.grants, Waiting: s.short, Now: now}
 	l.links = &link.Service{
 		Store: s.store, Outbox: news.Outbox, Claims: &claim.Book{Store: s.short, Now: now}, Relay: s.outgoing, Logins: l.logins, Index: keys.index,
-		BaseURL: s.cfg.BaseURL, Now: now, Log: s.log,
+		BaseURL: s.cfg.BaseURL, Now: now, Log: s.log, Templates: news.Templates,
 	}
-	l.challenges = &link.Challenges{Store: s.store, Users: users, Links: l.links, Now: now}
-	l.connections = &password.Connections{Store: s.store, Outbox: news.Outbox, Relay: s.outgoing, Now: now, Log: s.log}
+	l.challenges = &link.Challenges{Store: s.store, Users: users, Links: l.links, Now: now, Templates: news.Templates}
+	l.connections = &password.Connections{Store: s.store, Templates: news.Templates, Outbox: news.Outbox, Relay: s.outgoing, Now: now, Log: s.log}
 	l.reminders = &password.Reminders{Store: s.store, Notices: news, Now: now}
 	l.passwords = &password.Service{
 		Store: s.store, Users: users, Links: l.links, Logins: l.logins, Guard: watch, Hasher: hasher, Outbox: news.Outbox, Notices: news, Relay: s.outgoing,

@@ -120,6 +120,10 @@ func (r *realm) id(kind string) string {
 			r.addLink()
 		case "request", "delivery", "factor":
 			r.addFactor()
+		case "template":
+			r.addTemplate(kind, "password_reset")
+		case "sign-in template":
+			r.addTemplate(kind, "magic_link")
 		default:
 			r.t.Fatalf("there are ids of the kind %q, and no realm has one: teach realm.id how to make it", kind)
 		}
@@ -129,7 +133,7 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "password", "password code", "login", "link",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "password", "password code", "login", "link", "sign-in template", "template",
 }
 
 // ofUsers are the kinds of objects that belong to a user.
@@ -176,6 +180,13 @@ func (r *realm) addFactor() {
 	r.ids["delivery"] = listed.body["data"].([]any)[0].(map[string]any)["id"].(string)
 }
 
+// addTemplate makes words for a kind of mail.
+func (r *realm) addTemplate(kind, of string) {
+	r.t.Helper()
+	r.ids[kind] = r.call("POST", "/api/v2/org/"+r.org+"/templates", "kind="+of, "locale=de", "subject="+r.word("words"),
+		"text="+r.word("words")+" {{link}}").want(201).text("id")
+}
+
 // narrowed is the same corner for a key that reaches its organization only. A
 // login belongs to the key that began it, so it has one of its own.
 func (r *realm) narrowed() *realm {
@@ -212,6 +223,8 @@ func never(t *testing.T, kind string) string {
 		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
 		text := hex.EncodeToString(raw)
 		return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
+	case "template", "sign-in template":
+		return "template_3" + rand.Text()[:26]
 	case "delivery":
 		return "delivery_3" + rand.Text()[:26]
 	case "request":

@@ -29,6 +29,7 @@ var objects = map[string][]string{
 	"user":     {"user", "email"},
 	"key":      {"key"},
 	"factor":   {"factor"},
+	"template": {"template"},
 	"delivery": {"delivery"},
 	"domain":   {"domain"},
 	"issuer":   {"org", "account"},
@@ -48,6 +49,10 @@ var references = map[string]string{
 	"domain":        "account",
 	"audience":      "account",
 	"password_code": "password code",
+	"template_id":   "template",
+
+	"forgot_password_template_id": "template",
+	"sign_in_template_id":         "sign-in template",
 }
 
 // reference is the kind of object that a parameter of a route names, empty for
@@ -80,17 +85,16 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 		}
 		return r.word("password")
 	},
-	"plain_text_min_length":       fixed("20"),
-	"plain_text_max_length":       fixed("100"),
-	"pepper_rotation_period":      fixed("86400"),
-	"forgot_password_template_id": func(r *realm, _ pipeline.Route) string { return r.word("template") },
-	"time_to_live":                fixed("7776000"),
-	"grace_period":                fixed("86400"),
-	"history_depth":               fixed("5"),
-	"verbose_errors":              fixed("true"),
-	"direct_creation":             fixed("true"),
-	"min_strength":                fixed("2"),
-	"find_or_create_user":         fixed("true"),
+	"plain_text_min_length":  fixed("20"),
+	"plain_text_max_length":  fixed("100"),
+	"pepper_rotation_period": fixed("86400"),
+	"time_to_live":           fixed("7776000"),
+	"grace_period":           fixed("86400"),
+	"history_depth":          fixed("5"),
+	"verbose_errors":         fixed("true"),
+	"direct_creation":        fixed("true"),
+	"min_strength":           fixed("2"),
+	"find_or_create_user":    fixed("true"),
 
 	"given_name":  func(r *realm, _ pipeline.Route) string { return r.word("text") },
 	"family_name": func(r *realm, _ pipeline.Route) string { return r.word("text") },
@@ -108,6 +112,11 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"profile.":      func(r *realm, _ pipeline.Route) string { return r.word("text") },
 	"address.":      func(r *realm, _ pipeline.Route) string { return r.word("text") },
 	"delivery":      fixed("worker"),
+	"kind":          fixed("password_reset"),
+	"subject":       func(r *realm, _ pipeline.Route) string { return r.word("words") },
+	"text":          func(r *realm, _ pipeline.Route) string { return r.word("words") + " {{link}}" },
+	"html":          func(r *realm, _ pipeline.Route) string { return `<a href="{{link}}">` + r.word("words") + "</a>" },
+	"detail":        func(r *realm, _ pipeline.Route) string { return r.word("text") },
 	"countries":     fixed("DE"),
 	"sms_per_hour":  fixed("150"),
 	"sms_per_day":   fixed("700"),

@@ -77,6 +77,17 @@ var layers = map[string]layer{
 		never:  outside,
 		why:    "names made harmless: what the texts of all channels share",
 	},
+	"pkg/gsm": {
+		others: []string{"golang.org/x/text"},
+		never:  outside,
+		why:    "what a text message takes on the air: counts characters and knows no message",
+	},
+	"pkg/wording": {
+		ours:   []string{"pkg/brand", "pkg/event", "pkg/gsm"},
+		others: []string{"golang.org/x/net"},
+		never:  outside,
+		why:    "organizations' own words, as the api checks and the workers send them; the library reads their pages",
+	},
 	"pkg/courier": {
 		ours:  []string{"pkg/claim", "pkg/event", "pkg/fault"},
 		never: outside,
@@ -190,6 +201,11 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "what must leave the house after a change of state",
 	},
+	api + "template": {
+		ours:  []string{"pkg/event", "pkg/fault", "pkg/wording", api + "activity", api + "id", api + "listing", api + "outbox", api + "tenant"},
+		never: outside,
+		why:   "organizations' own words: which there are and which are used; sends nothing",
+	},
 	api + "user": {
 		ours:   []string{"pkg/fault", api + "id", api + "listing", api + "outbox", api + "phone", api + "tenant"},
 		others: []string{"golang.org/x/net", "golang.org/x/text"},
@@ -220,12 +236,12 @@ var layers = map[string]layer{
 		why:   "codes: makes, sends and checks them; hears of the bus as an interface",
 	},
 	api + "notice": {
-		ours:  []string{"pkg/event", "pkg/fault", api + "activity", api + "challenge", api + "outbox", api + "tenant", api + "user"},
+		ours:  []string{"pkg/event", "pkg/fault", api + "activity", api + "challenge", api + "outbox", api + "template", api + "tenant", api + "user"},
 		never: outside,
 		why:   "mails that tell users what happened to their accounts; asks no rule whether it did",
 	},
 	api + "factor": {
-		ours: []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "challenge", api + "guard", api + "id", api + "notice",
+		ours: []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "challenge", api + "guard", api + "id", api + "notice",
 			api + "outbox", api + "phone", api + "tenant", api + "totp", api + "user"},
 		never: outside,
 		why:   "second factors: whose they are, and what becomes of them",
@@ -244,13 +260,13 @@ var layers = map[string]layer{
 	},
 	api + "link": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "grant", api + "id", api + "login",
-			api + "notice", api + "outbox", api + "tenant", api + "user"},
+			api + "notice", api + "outbox", api + "template", api + "tenant", api + "user"},
 		never: outside,
 		why:   "links that are sent by e-mail, and the codes that they become; knows no page and no password",
 	},
 	api + "password": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", "pkg/zxcvbn", api + "activity", api + "apikey", api + "factor", api + "grant",
-			api + "guard", api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "tenant", api + "user"},
+			api + "guard", api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "template", api + "tenant", api + "user"},
 		others: []string{"golang.org/x/crypto", "golang.org/x/text"},
 		never:  outside,
 		tests:  []string{api + "sqlstore"}, // the real store
@@ -272,7 +288,7 @@ var layers = map[string]layer{
 	},
 	api + "sqlstore": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "delivery", api + "factor",
-			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "outbox", api + "password", api + "relay", api + "tenant",
+			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "outbox", api + "password", api + "relay", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
@@ -302,8 +318,8 @@ var layers = map[string]layer{
 		why:    "the checks of every request: credential, scope, tenant, limits; logs, because only it knows who called",
 	},
 	api + "httpapi": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "apikey", api + "delivery", api + "factor", api + "grant",
-			api + "id", api + "link", api + "listing", api + "login", api + "notice", api + "password", api + "pipeline", api + "qr", api + "tenant", api + "user"},
+		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "delivery", api + "factor", api + "grant",
+			api + "id", api + "link", api + "listing", api + "login", api + "notice", api + "password", api + "pipeline", api + "qr", api + "template", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
 		tests: []string{api + "input"}, // how a page is asked for
 		why:   "edge: the headless API",
@@ -337,7 +353,7 @@ var layers = map[string]layer{
 		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "callback", api + "challenge", api + "delivery",
 			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "notice", api + "oidc",
-			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "sqlstore", api + "tenant",
+			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},
@@ -351,10 +367,9 @@ var layers = map[string]layer{
 
 	// services/sms
 	sms + "text": {
-		ours:   []string{"pkg/brand"},
-		others: []string{"golang.org/x/text"},
-		never:  outside,
-		why:    "wording and length of a text message: the lowest",
+		ours:  []string{"pkg/brand", "pkg/gsm", "pkg/wording"},
+		never: outside,
+		why:   "wording and length of a text message: the lowest",
 	},
 	sms + "provider/twilio": {
 		ours:   []string{"pkg/courier", "pkg/fault", "pkg/secret"},
@@ -376,7 +391,7 @@ var layers = map[string]layer{
 
 	// services/email
 	email + "text": {
-		ours:  []string{"pkg/brand", "pkg/event"},
+		ours:  []string{"pkg/brand", "pkg/event", "pkg/wording"},
 		never: outside,
 		why:   "wording and looks of a mail: the lowest",
 	},

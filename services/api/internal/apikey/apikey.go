@@ -35,6 +35,8 @@ const (
 	DeliveriesRead     = "deliveries:read"
 	InboxRead          = "inbox:read"
 	ActivityRead       = "activity:read"
+	TemplatesRead      = "templates:read"
+	TemplatesWrite     = "templates:write"
 	KeysRead           = "keys:read"
 	KeysWrite          = "keys:write"
 	// PasswordsCreateUnverified lets a key create a password without a link,
@@ -54,7 +56,8 @@ const (
 func All() []string {
 	return []string{
 		ActivityRead, Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, FactorsRead, FactorsReset, InboxRead,
-		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsForce, PasswordsWrite, UsersRead, UsersWrite,
+		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsForce, PasswordsWrite, TemplatesRead, TemplatesWrite,
+		UsersRead, UsersWrite,
 	}
 }
 

@@ -151,6 +151,8 @@ type Request struct {
 	Source netip.Addr
 	Brand  string
 	Locale string
+	// Words are the organization's own, nil for ours.
+	Words *event.Words
 	// ByCaller hands the code to the caller instead of sending it.
 	ByCaller bool
 	Limits   Limits
@@ -252,7 +254,7 @@ func (s *Service) takeBack(ctx context.Context, r Request, c Challenge, send Sen
 }
 
 func (s *Service) seal(r Request, c Challenge, code secret.Text, deliveryID string) (event.Requested, error) {
-	content, err := json.Marshal(event.SMS{To: r.To, Code: code.Reveal(), Brand: r.Brand, Host: s.Host, Locale: r.Locale})
+	content, err := json.Marshal(event.SMS{To: r.To, Code: code.Reveal(), Brand: r.Brand, Host: s.Host, Locale: r.Locale, Words: r.Words})
 	if err != nil {
 		return event.Requested{}, fmt.Errorf("encode content: %w", err)
 	}

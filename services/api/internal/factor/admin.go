@@ -42,7 +42,7 @@ func (s *Service) Disable(ctx context.Context, w Whose, factorID string) (Factor
 	if err != nil || !f.Takes() {
 		return f, err // it is disabled already
 	}
-	told, err := s.toldChanged(w, event.TypeFactorDisabled, f)
+	told, err := s.toldChanged(ctx, w, event.TypeFactorDisabled, f)
 	if err != nil {
 		return Factor{}, err
 	}
@@ -58,7 +58,7 @@ func (s *Service) Remove(ctx context.Context, w Whose, factorID string) (Factor,
 	if err != nil {
 		return Factor{}, err
 	}
-	told, err := s.toldChanged(w, event.TypeFactorRemoved, f)
+	told, err := s.toldChanged(ctx, w, event.TypeFactorRemoved, f)
 	if err != nil {
 		return Factor{}, err
 	}
@@ -68,7 +68,7 @@ func (s *Service) Remove(ctx context.Context, w Whose, factorID string) (Factor,
 // Reset takes all factors and recovery codes away and ends all logins, for a
 // user who has lost everything and whose identity somebody has verified.
 func (s *Service) Reset(ctx context.Context, w Whose) error {
-	mail, err := s.mail(w, event.TemplateNoticeFactorsReset, "")
+	mail, err := s.mail(ctx, w, event.TemplateNoticeFactorsReset, "")
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,8 @@ func (s *Service) wake(err error) error {
 	return err
 }
 
-func (s *Service) toldChanged(w Whose, action string, f Factor) ([]outbox.Entry, error) {
-	mail, err := s.mail(w, event.TemplateNoticeFactorChanged, f.Method)
+func (s *Service) toldChanged(ctx context.Context, w Whose, action string, f Factor) ([]outbox.Entry, error) {
+	mail, err := s.mail(ctx, w, event.TemplateNoticeFactorChanged, f.Method)
 	return []outbox.Entry{s.happened(w, action, about(f)), mail}, err
 }
 

@@ -161,7 +161,7 @@ func (s *Service) shutNow(ctx context.Context, w Whose, refusal error) error {
 }
 
 func (s *Service) stop(ctx context.Context, w Whose) error {
-	mail, err := s.mail(w, event.TemplateNoticeFactorsDisabled, "")
+	mail, err := s.mail(ctx, w, event.TemplateNoticeFactorsDisabled, "")
 	if err != nil {
 		return err
 	}

@@ -118,7 +118,7 @@ func (s *Service) confirm(ctx context.Context, w Whose, c Confirmation, mints bo
 			return nil, err
 		}
 	}
-	if c.Told, err = s.toldConfirmed(w, c); err != nil {
+	if c.Told, err = s.toldConfirmed(ctx, w, c); err != nil {
 		return nil, err
 	}
 	if err := s.Store.Confirm(ctx, c); err != nil {

@@ -8,6 +8,7 @@ import (
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/pkg/wording"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/outbox"
@@ -194,9 +195,13 @@ func (s *Service) issue(ctx context.Context, w Whose, kind, purpose string, f Fa
 	if byCaller && !w.MaySeeCodes {
 		return Issued{}, fault.New(fault.Forbidden, "insufficient_scope", "the connection says delivery=caller, so the answer would hold the code; that needs the scope codes:read")
 	}
+	own, err := s.Notices.Own(ctx, w.Tenant, w.Org, wording.KindSMS)
+	if err != nil {
+		return Issued{}, err
+	}
 	issued, err := s.Challenges.Issue(ctx, challenge.Request{
 		Kind: kind, Subject: w.subject(), Purpose: purpose, Factor: f.ID, To: f.Phone, Prefix: phone.Prefix(f.Phone), Source: w.Source,
-		Brand: w.Org.Name, Locale: locale(w), ByCaller: byCaller,
+		Brand: w.Org.Name, Locale: locale(w), Words: own.In(locale(w), w.Org.Locale), ByCaller: byCaller,
 		Limits: challenge.Limits{OrgPerHour: w.Connection.SMSPerHour, OrgPerDay: w.Connection.SMSPerDay}, TraceID: w.By.TraceID,
 	})
 	return Issued{

@@ -111,7 +111,7 @@ func (s *Service) tryRecovery(ctx context.Context, w Whose, code RecoveryCode) (
 	}
 	set := guard.Set{Made: w.Recovery.Made, Tags: w.Recovery.Tags, Used: w.Recovery.IsUsed}
 	verdict, err := s.Guard.Recovery(ctx, w.try(purposeLogin), code.text, set, func(ctx context.Context, i int) (bool, error) {
-		told, err := s.toldRecovered(w)
+		told, err := s.toldRecovered(ctx, w)
 		if err != nil {
 			return false, err
 		}
@@ -151,7 +151,7 @@ func gate(w Whose) string {
 	return fmt.Sprintf("recovery:{%s|%s|%s}", w.Tenant.Org, w.Tenant.Env, w.User.ID)
 }
 
-func (s *Service) toldRecovered(w Whose) ([]outbox.Entry, error) {
-	mail, err := s.mail(w, event.TemplateNoticeRecoveryCodeUsed, "")
+func (s *Service) toldRecovered(ctx context.Context, w Whose) ([]outbox.Entry, error) {
+	mail, err := s.mail(ctx, w, event.TemplateNoticeRecoveryCodeUsed, "")
 	return []outbox.Entry{s.happened(w, event.TypeRecoveryCodeUsed, nil), mail}, err
 }

@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"context"
 	"errors"
 	"strconv"
 
@@ -23,8 +24,8 @@ func (s *Service) failed(w Whose, action string, data map[string]string) outbox.
 	return s.Notices.Outbox.Event(activity.Record{Tenant: w.Tenant, UserID: w.User.ID, Action: action, Result: activity.Failure, By: by, Data: data})
 }
 
-func (s *Service) mail(w Whose, template, detail string) (outbox.Entry, error) {
-	return s.Notices.Entry(notice.About{Org: w.Org, User: w.User, By: w.By}, template, detail)
+func (s *Service) mail(ctx context.Context, w Whose, template, detail string) (outbox.Entry, error) {
+	return s.Notices.Mail(ctx, notice.About{Org: w.Org, User: w.User, By: w.By}, template, detail)
 }
 
 // accepted is the record of a right code.
@@ -33,7 +34,7 @@ func (s *Service) accepted(w Whose, method, factorID string) outbox.Entry {
 }
 
 // toldConfirmed is the news of a new factor, and of new recovery codes.
-func (s *Service) toldConfirmed(w Whose, c Confirmation) ([]outbox.Entry, error) {
+func (s *Service) toldConfirmed(ctx context.Context, w Whose, c Confirmation) ([]outbox.Entry, error) {
 	f := c.Factor
 	entries := []outbox.Entry{s.happened(w, event.TypeFactorEnrolled, map[string]string{"method": f.Method, "mode": string(f.Mode), "factor": f.ID})}
 	if c.Set.ID != "" {
@@ -43,7 +44,7 @@ func (s *Service) toldConfirmed(w Whose, c Confirmation) ([]outbox.Entry, error)
 	if f.Mode == Reset {
 		template = event.TemplateNoticeFactorsReset
 	}
-	mail, err := s.mail(w, template, f.Method)
+	mail, err := s.mail(ctx, w, template, f.Method)
 	return append(entries, mail), err
 }
 

@@ -20,6 +20,7 @@ import (
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -35,6 +36,7 @@ type API struct {
 	Logins      *login.Service
 	Notices     *notice.Service
 	Activity    activity.Store
+	Templates   *template.Service
 
 	Passwords           *password.Service
 	PasswordConnections *password.Connections
@@ -89,6 +91,13 @@ func (a *API) Routes() []pipeline.Route {
 		org("GET", "/org/{org}/magic-link-connection", apikey.ConnectionsRead, "Read the policy of logins by link", pipeline.Handle(a.readLinkConnection)),
 		org("PUT", "/org/{org}/magic-link-connection", apikey.ConnectionsWrite, "Change the policy of logins by link", pipeline.Handle(a.updateLinkConnection)),
 		named("/magic-link-challenge", apikey.Challenges, "Send a link to log in with", pipeline.Handle(a.linkChallenge), created, sendsMail),
+
+		org("POST", "/org/{org}/templates", apikey.TemplatesWrite, "Create a template of a mail or text message", pipeline.Handle(a.createTemplate), created, conflicts, own),
+		org("GET", "/org/{org}/templates", apikey.TemplatesRead, "List templates", pipeline.Handle(a.listTemplates), own),
+		org("GET", "/org/{org}/templates/{template}", apikey.TemplatesRead, "Read a template", pipeline.Handle(a.readTemplate), own),
+		org("PUT", "/org/{org}/templates/{template}", apikey.TemplatesWrite, "Change a template, one language at a time", pipeline.Handle(a.updateTemplate), own),
+		org("DELETE", "/org/{org}/templates/{template}", apikey.TemplatesWrite, "Delete a template", pipeline.Handle(a.deleteTemplate), conflicts, own),
+		org("POST", "/org/{org}/templates/preview", apikey.TemplatesRead, "Show what a template makes", pipeline.Handle(a.previewTemplate), own),
 
 		org("GET", "/org/{org}/inbox", apikey.InboxRead, "Read the messages of the sandbox", pipeline.Handle(a.inbox), own),
 		org("GET", "/org/{org}/activity", apikey.ActivityRead, "Read what happened", pipeline.Handle(a.activity), own),

@@ -12,6 +12,7 @@ type linkConnectionIn struct {
 	Active    *bool   `in:"active" doc:"Whether users can log in by a link."`
 	MayCreate *bool   `in:"find_or_create_user" doc:"Makes a user of an address without one, once its link is followed."`
 	Delivery  *string `in:"delivery" doc:"Who sends the links: worker or caller, as for passwords."`
+	Template  *string `in:"sign_in_template_id" doc:"Template of the mail: the id of one of the kind magic_link. An empty text: the active one of the kind."`
 }
 
 type linkConnectionOut struct {
@@ -30,7 +31,7 @@ type linkConnectionOut struct {
 func linkConnectionShape(c pipeline.Call, connection link.Connection) linkConnectionOut {
 	return linkConnectionOut{
 		Type: "MagicLinkConnection", Domain: c.Org.Domain, Environment: c.Tenant.Env, ID: connection.ID, Active: connection.Active,
-		MayCreate: connection.MayCreate, Delivery: connection.Delivery,
+		MayCreate: connection.MayCreate, Delivery: connection.Delivery, SignInTemplate: orNull(connection.Template),
 		InsertedAt: stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
 	}
 }

@@ -15,7 +15,7 @@ type passwordConnectionIn struct {
 	MinLength      *int    `in:"plain_text_min_length" doc:"Shortest password in characters. 15 is the least, since a password may be all that a login asks for; a smaller figure counts as 15."`
 	MaxLength      *int    `in:"plain_text_max_length" doc:"Longest password in characters, 64 to 256; another figure counts as the nearer of the two."`
 	PepperRotation *int    `in:"pepper_rotation_period" doc:"Seconds that a stored hash may keep an older pepper: a login with the right password makes an older one anew, under the first of COUNTERSIGN_PASSWORD_PEPPERS. A hash without a pepper or with other Argon2 parameters is made anew at once."`
-	Template       *string `in:"forgot_password_template_id" doc:"Template of the mail."`
+	Template       *string `in:"forgot_password_template_id" doc:"Template of the mail to reset a password: the id of one of the kind password_reset. An empty text: the active one of the kind."`
 	Delivery       *string `in:"delivery" doc:"Who sends the links: worker (Countersign does, and no answer holds a link) or caller (the answer that makes a link holds it, for keys with the scope codes:read)."`
 	VerboseErrors  *bool   `in:"verbose_errors" doc:"Tells unknown users from wrong passwords. Whoever can call your server then learns who has an account."`
 	DirectCreation *bool   `in:"direct_creation" doc:"Allows keys with the scope passwords:create_unverified to create a first password without a link."`

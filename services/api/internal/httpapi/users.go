@@ -101,7 +101,11 @@ func (a *API) readUser(ctx context.Context, c pipeline.Call, _ pipeline.Nothing)
 }
 
 func (a *API) updateUser(ctx context.Context, c pipeline.Call, in userIn) (userOut, error) {
-	u, err := a.Users.Update(ctx, c.Tenant, c.Path("user"), a.Notices.Moved(c.Org, by(c)), in.change())
+	told, err := a.Notices.Moved(ctx, c.Tenant, c.Org, by(c))
+	if err != nil {
+		return userOut{}, err
+	}
+	u, err := a.Users.Update(ctx, c.Tenant, c.Path("user"), told, in.change())
 	if err == nil {
 		a.Notices.Relay.Wake()
 	}

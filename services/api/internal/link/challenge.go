@@ -8,6 +8,7 @@ import (
 	"countersign.dev/pkg/fault"
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -20,6 +21,7 @@ type Connection struct {
 	Active    bool
 	MayCreate bool   // following a link makes a user of an address without one
 	Delivery  string // tenant.DeliverWorker or DeliverCaller
+	Template  string // id of the mail's template; empty for the active one
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -29,6 +31,7 @@ type ConnectionChange struct {
 	Active    *bool
 	MayCreate *bool
 	Delivery  *string
+	Template  *string
 }
 
 // ConnectionStore keeps connections.
@@ -52,6 +55,8 @@ type Challenges struct {
 	Users Users
 	Links *Service
 	Now   func() time.Time
+	// Templates are where the connection's template is.
+	Templates *template.Service
 }
 
 // ErrInactive answers where logins by link are not switched on.
@@ -66,6 +71,11 @@ func (s *Challenges) Connection(ctx context.Context, t tenant.ID) (Connection, e
 func (s *Challenges) Update(ctx context.Context, t tenant.ID, change ConnectionChange) (Connection, error) {
 	if d := change.Delivery; d != nil && *d != tenant.DeliverWorker && *d != tenant.DeliverCaller {
 		return Connection{}, fault.New(fault.Invalid, "invalid_parameter", "delivery must be worker or caller")
+	}
+	if change.Template != nil {
+		if err := s.Templates.Check(ctx, t, event.TemplateMagicLink, "sign_in_template_id", *change.Template); err != nil {
+			return Connection{}, err
+		}
 	}
 	return s.Store.UpdateLinkConnection(ctx, t, change, s.Now().Truncate(time.Millisecond))
 }
@@ -109,7 +119,7 @@ func (s *Challenges) Challenge(ctx context.Context, c Caller, email, redirectURI
 	}
 	n := New{
 		Kind: event.KindMagicLink, RequestKind: "magic-link-challenge", Tenant: t, Org: org, Email: address, MayCreate: connection.MayCreate,
-		Purpose: Login, Template: event.TemplateMagicLink, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: c.By.TraceID,
+		Purpose: Login, Template: event.TemplateMagicLink, Words: connection.Template, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: c.By.TraceID,
 	}
 	switch u, err := s.Users.Find(ctx, t, address.Written); {
 	case err == nil && u.Active:

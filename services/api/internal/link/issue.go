@@ -16,6 +16,7 @@ import (
 	"countersign.dev/services/api/internal/login"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -32,15 +33,17 @@ type Index interface {
 
 // Service is the rules of links.
 type Service struct {
-	Store   Store
-	Outbox  *outbox.Composer
-	Claims  Claims
-	Relay   outbox.Waker
-	Logins  *login.Service
-	Index   Index
-	BaseURL string // what links start with; nothing else decides it
-	Now     func() time.Time
-	Log     *slog.Logger
+	Store  Store
+	Outbox *outbox.Composer
+	Claims Claims
+	Relay  outbox.Waker
+	Logins *login.Service
+	// Templates are organizations' own words.
+	Templates *template.Service
+	Index     Index
+	BaseURL   string // what links start with; nothing else decides it
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Mails per address, whoever asks and for whichever organization.
@@ -65,6 +68,7 @@ type New struct {
 	MayCreate   bool
 	Purpose     Purpose
 	Template    string // of the mail
+	Words       string // id of the organization's own template that a connection names; may be empty
 	RedirectURI string
 	ClientID    string
 	// ByCaller hands the link to the caller instead of sending it.
@@ -99,7 +103,7 @@ func (s *Service) Issue(ctx context.Context, n New) (Issued, error) {
 	if n.ByCaller {
 		issued.URL = s.url(token)
 	} else {
-		mail, err := s.mail(n, l, token)
+		mail, err := s.mail(ctx, n, l, token)
 		if err != nil {
 			return Issued{}, err
 		}
@@ -116,12 +120,18 @@ func (s *Service) Issue(ctx context.Context, n New) (Issued, error) {
 
 // mail is the message with the link. It is made for a void link too, though it
 // stays here: asking costs the same for every address.
-func (s *Service) mail(n New, l Link, token secret.Text) (outbox.Entry, error) {
+func (s *Service) mail(ctx context.Context, n New, l Link, token secret.Text) (outbox.Entry, error) {
+	own, err := s.Templates.Find(ctx, template.Wanted{Tenant: n.Tenant, Org: n.Org, Kind: n.Template, Chosen: n.Words})
+	if err != nil {
+		return outbox.Entry{}, err
+	}
+	locale := notice.Locale(n.Org, n.User)
+	words := own.In(locale, n.Org.Locale)
 	return s.Outbox.Mail(outbox.Mail{
 		Tenant: n.Tenant, UserID: l.UserID, Kind: n.Kind, RequestID: l.RequestID, TraceID: n.TraceID, To: l.Email.Mailbox(), Life: n.Life,
 		Content: event.Mail{
 			Template: n.Template, Link: s.url(token).Reveal(), Brand: n.Org.Name, Color: n.Org.Color, LogoURL: n.Org.LogoURL,
-			Locale: notice.Locale(n.Org, n.User),
+			Locale: locale, Words: words, GivenName: notice.GivenName(words, n.User),
 		},
 	})
 }

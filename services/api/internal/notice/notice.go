@@ -18,6 +18,7 @@ import (
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -30,6 +31,9 @@ type About struct {
 	Org  tenant.Organization
 	User user.User
 	By   activity.By
+	// Own are the organization's words for this notice, none for ours: see
+	// [Service.Own].
+	Own template.Contents
 }
 
 // Store writes entries that belong to no other change.
@@ -45,17 +49,34 @@ type Service struct {
 	Store  Store
 	Relay  outbox.Waker
 	Now    func() time.Time
+	// Templates are organizations' own words.
+	Templates *template.Service
+}
+
+// Own looks for the organization's own words for a notice. It reads, so it
+// comes before the transaction of the change that the notice goes with.
+func (s *Service) Own(ctx context.Context, t tenant.ID, org tenant.Organization, kind string) (template.Contents, error) {
+	return s.Templates.Find(ctx, template.Wanted{Tenant: t, Org: org, Kind: kind})
+}
+
+// Mail is Entry with the organization's own words, where it has any.
+func (s *Service) Mail(ctx context.Context, a About, kind, detail string) (outbox.Entry, error) {
+	var err error
+	if a.Own, err = s.Own(ctx, a.User.Tenant, a.Org, kind); err != nil {
+		return outbox.Entry{}, err
+	}
+	return s.Entry(a, kind, detail)
 }
 
 // Entry is a notice that goes with a change of state. The detail is a word
 // such as sms that says what was changed; it may be empty.
-func (s *Service) Entry(a About, template, detail string) (outbox.Entry, error) {
-	return s.To(a, a.User.Email, template, detail)
+func (s *Service) Entry(a About, kind, detail string) (outbox.Entry, error) {
+	return s.To(a, a.User.Email, kind, detail)
 }
 
 // To is Entry for another address than the user's own: the one before.
-func (s *Service) To(a About, address user.Address, template, detail string) (outbox.Entry, error) {
-	return s.mail(a, address, event.Mail{Template: template, Detail: detail})
+func (s *Service) To(a About, address user.Address, kind, detail string) (outbox.Entry, error) {
+	return s.mail(a, address, event.Mail{Template: kind, Detail: detail})
 }
 
 // Expiring is the notice that a password expires, and in how many days.
@@ -66,6 +87,8 @@ func (s *Service) Expiring(a About, at time.Time, days int) (outbox.Entry, error
 // mail writes what it says under the organization's name.
 func (s *Service) mail(a About, address user.Address, content event.Mail) (outbox.Entry, error) {
 	content.Brand, content.Color, content.LogoURL, content.Locale = a.Org.Name, a.Org.Color, a.Org.LogoURL, Locale(a.Org, &a.User)
+	content.Words = a.Own.In(content.Locale, a.Org.Locale)
+	content.GivenName = GivenName(content.Words, &a.User)
 	return s.Outbox.Mail(outbox.Mail{
 		Tenant: a.User.Tenant, UserID: a.User.ID, Kind: event.KindNotice, TraceID: a.By.TraceID, To: address.Mailbox(), Life: life, Content: content,
 	})
@@ -75,33 +98,34 @@ func (s *Service) mail(a About, address user.Address, content event.Mail) (outbo
 var errOften = fault.New(fault.Limited, "notice_limit", "the user was told about this within the hour")
 
 // Moved tells of another address of a user, under the old one and the new.
-func (s *Service) Moved(org tenant.Organization, by activity.By) user.Told {
+func (s *Service) Moved(ctx context.Context, t tenant.ID, org tenant.Organization, by activity.By) (user.Told, error) {
+	own, err := s.Own(ctx, t, org, event.TemplateNoticeEmailChanged)
 	return func(before, after user.User) ([]outbox.Entry, error) {
 		if before.Email.Canonical == after.Email.Canonical {
 			return nil, nil
 		}
 		entries := []outbox.Entry{s.Outbox.Event(activity.Record{Tenant: after.Tenant, UserID: after.ID, Action: event.TypeEmailChanged, By: by})}
 		for _, address := range []user.Address{before.Email, after.Email} {
-			mail, err := s.To(About{Org: org, User: after, By: by}, address, event.TemplateNoticeEmailChanged, "")
+			mail, err := s.To(About{Org: org, User: after, By: by, Own: own}, address, event.TemplateNoticeEmailChanged, "")
 			if err != nil {
 				return nil, err
 			}
 			entries = append(entries, mail)
 		}
 		return entries, nil
-	}
+	}, err
 }
 
 // Tell sends a notice that goes with no change, at most once an hour and user,
 // with the public event of the same news: something that failed.
-func (s *Service) Tell(ctx context.Context, a About, template, typ string) error {
-	mail, err := s.Entry(a, template, "")
+func (s *Service) Tell(ctx context.Context, a About, kind, typ string) error {
+	mail, err := s.Mail(ctx, a, kind, "")
 	if err != nil {
 		return err
 	}
 	t := a.User.Tenant
 	hourly := challenge.Budget{
-		Key: fmt.Sprintf("notice|%s|%s|%s|%s", t.Org, t.Env, a.User.ID, template), Span: time.Hour, Most: 1, Fault: errOften,
+		Key: fmt.Sprintf("notice|%s|%s|%s|%s", t.Org, t.Env, a.User.ID, kind), Span: time.Hour, Most: 1, Fault: errOften,
 	}
 	happened := s.Outbox.Event(activity.Record{Tenant: t, UserID: a.User.ID, Action: typ, Result: activity.Failure, By: a.By})
 	err = s.Store.EnqueueWithin(ctx, hourly, s.Now(), mail, happened)
@@ -120,4 +144,13 @@ func Locale(org tenant.Organization, u *user.User) string {
 		return *u.Profile.Locale
 	}
 	return org.Locale
+}
+
+// GivenName is the user's, for an organization's own words alone: ours name
+// nobody.
+func GivenName(words *event.Words, u *user.User) string {
+	if words == nil || u == nil || u.Profile.GivenName == nil {
+		return ""
+	}
+	return *u.Profile.GivenName
 }

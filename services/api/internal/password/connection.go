@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"time"
 
+	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -22,7 +24,7 @@ type Connection struct {
 	// PepperRotation is how old a hash under another pepper than today's may
 	// be before a login makes it anew.
 	PepperRotation time.Duration
-	Template       string // id of the mail's template; empty means ours
+	Template       string // id of the template of the mail to reset; empty for the active one
 	Delivery       string // tenant.DeliverWorker or DeliverCaller
 	// VerboseErrors tells unknown users from wrong passwords, for callers
 	// that are servers. It also tells whoever sits behind them.
@@ -90,11 +92,21 @@ type ConnectionStore interface {
 
 // Connections is the rules of connections.
 type Connections struct {
-	Store  ConnectionStore
-	Outbox *outbox.Composer
-	Relay  outbox.Waker
-	Now    func() time.Time
-	Log    *slog.Logger
+	Store ConnectionStore
+	// Templates are where the connection's template is.
+	Templates *template.Service
+	Outbox    *outbox.Composer
+	Relay     outbox.Waker
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// check reports a fault of kind Invalid for a template that there is not.
+func (s *Connections) check(ctx context.Context, t tenant.ID, in Change) error {
+	if in.Template == nil {
+		return nil
+	}
+	return s.Templates.Check(ctx, t, event.TemplatePasswordReset, "forgot_password_template_id", *in.Template)
 }
 
 // Create makes the connection. It returns ErrExists, or a fault of kind
@@ -104,6 +116,9 @@ func (s *Connections) Create(ctx context.Context, t tenant.ID, by activity.By, i
 	c := Connection{
 		ID: id.UUID(), Tenant: t, MinLength: minAlone, MaxLength: longest, PepperRotation: defaultRotation,
 		Delivery: tenant.DeliverWorker, MinStrength: defaultStrength, CreatedAt: now,
+	}
+	if err := s.check(ctx, t, in); err != nil {
+		return Connection{}, err
 	}
 	if err := in.apply(&c, now); err != nil {
 		return Connection{}, err
@@ -122,6 +137,9 @@ func (s *Connections) Get(ctx context.Context, t tenant.ID) (Connection, error) 
 
 // Update changes the connection.
 func (s *Connections) Update(ctx context.Context, t tenant.ID, by activity.By, in Change) (Connection, error) {
+	if err := s.check(ctx, t, in); err != nil {
+		return Connection{}, err
+	}
 	var before Life
 	c, err := s.Store.UpdatePasswordConnection(ctx, t, func(c *Connection) ([]outbox.Entry, error) {
 		before = c.Life
@@ -150,9 +168,6 @@ func (in Change) apply(c *Connection, now time.Time) error {
 		c.PepperRotation = *in.PepperRotation
 	}
 	if in.Template != nil {
-		if len(*in.Template) > 100 {
-			return fault.New(fault.Invalid, "invalid_parameter", "forgot_password_template_id must have at most 100 characters")
-		}
 		c.Template = *in.Template
 	}
 	if in.MinStrength != nil && (*in.MinStrength < 0 || *in.MinStrength > strongest) {

@@ -143,7 +143,7 @@ func (s *Service) recheck(ctx context.Context, c link.Caller, u user.User, has P
 
 // leaked makes a password one that must change, and tells of it once.
 func (s *Service) leaked(ctx context.Context, c link.Caller, u user.User, has Password) error {
-	mail, err := s.Notices.Entry(notice.About{Org: c.Org, User: u, By: c.By}, event.TemplateNoticePasswordCompromised, "")
+	mail, err := s.Notices.Mail(ctx, notice.About{Org: c.Org, User: u, By: c.By}, event.TemplateNoticePasswordCompromised, "")
 	if err != nil {
 		return err
 	}

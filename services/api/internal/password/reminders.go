@@ -10,6 +10,7 @@ import (
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -85,6 +86,10 @@ func (s *Reminders) Sweep(ctx context.Context) error {
 // sweep does one connection. The windows of its reminders do not overlap, so a
 // password is in the one of its nearest reminder only.
 func (s *Reminders) sweep(ctx context.Context, e Expiring) error {
+	own, err := s.Notices.Own(ctx, e.Tenant, e.Org, event.TemplateNoticePasswordExpiring)
+	if err != nil {
+		return err
+	}
 	now, nearer := s.Now(), time.Duration(0)
 	for _, before := range reminders {
 		if before >= e.TTL {
@@ -92,7 +97,7 @@ func (s *Reminders) sweep(ctx context.Context, e Expiring) error {
 		}
 		d := Due{Tenant: e.Tenant, After: now.Add(nearer - e.TTL), Until: now.Add(before - e.TTL), Age: e.TTL - before}
 		for more := true; more; {
-			taken, err := s.Store.Remind(ctx, d, s.remind(e, now))
+			taken, err := s.Store.Remind(ctx, d, s.remind(e, own, now))
 			if err != nil {
 				return err
 			}
@@ -106,12 +111,12 @@ func (s *Reminders) sweep(ctx context.Context, e Expiring) error {
 }
 
 // remind makes the event and the mail.
-func (s *Reminders) remind(e Expiring, now time.Time) Remind {
+func (s *Reminders) remind(e Expiring, own template.Contents, now time.Time) Remind {
 	return func(u user.User, changedAt time.Time) ([]outbox.Entry, error) {
 		expires := changedAt.Add(e.TTL)
 		left := int((expires.Sub(now) + day - time.Millisecond) / day) // one that has begun counts
 		by := activity.By{Actor: activity.System}
-		mail, err := s.Notices.Expiring(notice.About{Org: e.Org, User: u, By: by}, expires, left)
+		mail, err := s.Notices.Expiring(notice.About{Org: e.Org, User: u, By: by, Own: own}, expires, left)
 		happened := s.Notices.Outbox.Event(activity.Record{
 			Tenant: e.Tenant, UserID: u.ID, Action: event.TypePasswordExpires, By: by,
 			Data: map[string]string{"days_left": strconv.Itoa(left), "expires_at": strconv.FormatInt(expires.UnixMilli(), 10)},

@@ -170,7 +170,7 @@ func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI
 			return Asked{}, err
 		}
 		if has.Number > 0 {
-			n.Purpose, n.Template = link.Reset, event.TemplatePasswordReset
+			n.Purpose, n.Template, n.Words = link.Reset, event.TemplatePasswordReset, connection.Template
 		}
 	}
 	asked.Issued, err = s.Links.Issue(ctx, n)

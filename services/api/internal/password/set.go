@@ -113,7 +113,11 @@ func (s *Service) store(ctx context.Context, c link.Caller, n Next) (Password, u
 	now := s.Now().Truncate(time.Millisecond)
 	n.At = now
 	n.User = user.User{ID: id.UUID(), Tenant: n.Code.Tenant, Email: n.Code.Email, EmailVerified: true, Active: true, CreatedAt: now, UpdatedAt: now}
-	stored, u, err := s.Store.SetPassword(ctx, n, s.told(c, n.Code.Purpose))
+	told, err := s.told(ctx, c, n.Code.Tenant, n.Code.Purpose)
+	if err != nil {
+		return Password{}, user.User{}, err
+	}
+	stored, u, err := s.Store.SetPassword(ctx, n, told)
 	if err == nil {
 		s.Relay.Wake()
 	}
@@ -149,7 +153,8 @@ func proven(proofs []string) []string {
 }
 
 // told makes the news of a new password: an event, and a mail to its user.
-func (s *Service) told(c link.Caller, purpose link.Purpose) Compose {
+func (s *Service) told(ctx context.Context, c link.Caller, t tenant.ID, purpose link.Purpose) (Compose, error) {
+	own, err := s.Notices.Own(ctx, t, c.Org, event.TemplateNoticePasswordChanged)
 	return func(u user.User, created bool) ([]outbox.Entry, error) {
 		var entries []outbox.Entry
 		if created {
@@ -162,9 +167,9 @@ func (s *Service) told(c link.Caller, purpose link.Purpose) Compose {
 			typ = event.TypePasswordCreated
 		}
 		entries = append(entries, s.Outbox.Event(activity.Record{Tenant: u.Tenant, UserID: u.ID, Action: typ, By: c.By}))
-		mail, err := s.Notices.Entry(notice.About{Org: c.Org, User: u, By: c.By}, event.TemplateNoticePasswordChanged, "")
+		mail, err := s.Notices.Entry(notice.About{Org: c.Org, User: u, By: c.By, Own: own}, event.TemplateNoticePasswordChanged, "")
 		return append(entries, mail), err
-	}
+	}, err
 }
 
 // direct creates a password that nobody has proven to be the user's: only
@@ -197,9 +202,13 @@ func (s *Service) direct(ctx context.Context, c link.Caller, in Set) (Done, erro
 	if err != nil {
 		return Done{}, err
 	}
+	told, err := s.told(ctx, c, c.Tenant, link.Create)
+	if err != nil {
+		return Done{}, err
+	}
 	stored, err := s.Store.CreatePassword(ctx, Password{
 		Tenant: c.Tenant, UserID: u.ID, Number: 1, Hash: hash, MustChange: true, ChangedAt: s.Now().Truncate(time.Millisecond), CheckedAt: checkedAt,
-	}, s.told(c, link.Create))
+	}, told)
 	if err != nil {
 		return Done{}, err
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 const organizationColumns = `organizations.id, organizations.account_id, organizations.domain, organizations.name, organizations.email_domains,
-	organizations.color, organizations.locale, organizations.logo_url, organizations.redirect_uris, organizations.created_at,
-	organizations.updated_at, organizations.deleted_at`
+	organizations.color, organizations.locale, organizations.logo_url, organizations.redirect_uris, organizations.templated,
+	organizations.created_at, organizations.updated_at, organizations.deleted_at`
 
 func emptyOrganization() tenant.Organization {
 	return tenant.Organization{EmailDomains: []string{}, RedirectURIs: []string{}}
@@ -20,7 +20,7 @@ func emptyOrganization() tenant.Organization {
 // organizationInto is where organizationColumns go.
 func organizationInto(o *tenant.Organization) []any {
 	return []any{
-		&o.ID, &o.AccountID, &o.Domain, &o.Name, document{&o.EmailDomains}, &o.Color, &o.Locale, &o.LogoURL, document{&o.RedirectURIs},
+		&o.ID, &o.AccountID, &o.Domain, &o.Name, document{&o.EmailDomains}, &o.Color, &o.Locale, &o.LogoURL, document{&o.RedirectURIs}, &o.Templated,
 		instant{&o.CreatedAt}, instant{&o.UpdatedAt}, instant{&o.DeletedAt},
 	}
 }
@@ -129,6 +129,10 @@ func (s *Store) DeleteOrganization(ctx context.Context, account, orgID, sparing 
 		}
 		if _, err := exec(ctx, tx, stmt("delete connections",
 			`DELETE FROM connections WHERE account_id = $1 AND org_id = $2`, account, orgID)); err != nil {
+			return err
+		}
+		if _, err := exec(ctx, tx, stmt("delete templates",
+			`DELETE FROM templates WHERE account_id = $1 AND org_id = $2`, account, orgID)); err != nil {
 			return err
 		}
 		if _, err := exec(ctx, tx, stmt("delete domains",

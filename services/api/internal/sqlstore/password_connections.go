@@ -107,10 +107,10 @@ func (s *Store) LinkConnection(ctx context.Context, t tenant.ID) (link.Connectio
 func linkConnection(ctx context.Context, q querier, t tenant.ID) (link.Connection, error) {
 	c := link.Connection{ID: id.Of("link_connection", t.Org, t.Env), Tenant: t}
 	err := oneBy(ctx, q, tenant.ErrNotFound, stmt("read link connection",
-		`SELECT COALESCE(c.active, FALSE), COALESCE(c.may_create, FALSE), COALESCE(c.delivery, 'worker'), o.created_at, COALESCE(c.updated_at, o.created_at)
+		`SELECT COALESCE(c.active, FALSE), COALESCE(c.may_create, FALSE), COALESCE(c.delivery, 'worker'), COALESCE(c.template_id, ''), o.created_at, COALESCE(c.updated_at, o.created_at)
 		FROM organizations o LEFT JOIN link_connections c ON c.org_id = o.id AND c.environment = $3
 		WHERE o.account_id = $1 AND o.id = $2 AND o.deleted_at IS NULL`, t.Account, t.Org, t.Env), func(row scanner) error {
-		return row.Scan(&c.Active, &c.MayCreate, &c.Delivery, instant{&c.CreatedAt}, instant{&c.UpdatedAt})
+		return row.Scan(&c.Active, &c.MayCreate, &c.Delivery, &c.Template, instant{&c.CreatedAt}, instant{&c.UpdatedAt})
 	})
 	return c, err
 }
@@ -119,12 +119,13 @@ func linkConnection(ctx context.Context, q querier, t tenant.ID) (link.Connectio
 func (s *Store) UpdateLinkConnection(ctx context.Context, t tenant.ID, change link.ConnectionChange, now time.Time) (c link.Connection, err error) {
 	err = s.inTx(ctx, "update link connection", limit, func(ctx context.Context, tx *sql.Tx) error {
 		if err := mustTouch(ctx, tx, errNone, stmt("update link connection",
-			`INSERT INTO link_connections (account_id, org_id, environment, active, may_create, delivery, updated_at)
-			SELECT account_id, id, $3, COALESCE($4, FALSE), COALESCE($5, FALSE), COALESCE($6, 'worker'), $7
+			`INSERT INTO link_connections (account_id, org_id, environment, active, may_create, delivery, updated_at, template_id)
+			SELECT account_id, id, $3, COALESCE($4, FALSE), COALESCE($5, FALSE), COALESCE($6, 'worker'), $7, COALESCE($8, '')
 			FROM organizations WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL
 			ON CONFLICT (org_id, environment) DO UPDATE SET active = COALESCE($4, link_connections.active),
-				may_create = COALESCE($5, link_connections.may_create), delivery = COALESCE($6, link_connections.delivery), updated_at = $7`,
-			t.Account, t.Org, t.Env, change.Active, change.MayCreate, change.Delivery, millis(now))); err != nil {
+				may_create = COALESCE($5, link_connections.may_create), delivery = COALESCE($6, link_connections.delivery), updated_at = $7,
+				template_id = COALESCE($8, link_connections.template_id)`,
+			t.Account, t.Org, t.Env, change.Active, change.MayCreate, change.Delivery, millis(now), change.Template)); err != nil {
 			return err
 		}
 		c, err = linkConnection(ctx, tx, t)

@@ -54,9 +54,12 @@ type Organization struct {
 	// RedirectURIs are where links may lead, in both environments; a key can
 	// list more. See CheckRedirect.
 	RedirectURIs []string
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	DeletedAt    time.Time // zero while it lives
+	// Templated says that it has words of its own for some message, in one of
+	// its environments: who composes one looks for them.
+	Templated bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	DeletedAt time.Time // zero while it lives
 }
 
 // Deleted reports whether only the memory of the organization is left.

@@ -1,0 +1,143 @@
+package template
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"countersign.dev/pkg/event"
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/wording"
+	"countersign.dev/services/api/internal/tenant"
+)
+
+// languagePattern is a BCP 47 tag as organizations and users have one.
+var languagePattern = regexp.MustCompile(`^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}$`)
+
+// Language brings a language tag into one form: de-AT, zh-Hant-TW. It is empty
+// for what is none.
+func Language(tag string) string {
+	tag = strings.ReplaceAll(tag, "_", "-")
+	if !languagePattern.MatchString(tag) {
+		return ""
+	}
+	parts := strings.Split(strings.ToLower(tag), "-")
+	for i, part := range parts[1:] {
+		switch len(part) {
+		case 2:
+			parts[i+1] = strings.ToUpper(part)
+		case 4:
+			parts[i+1] = strings.ToUpper(part[:1]) + part[1:]
+		}
+	}
+	return strings.Join(parts, "-")
+}
+
+func checkKind(kind string) error {
+	if !slices.Contains(wording.Kinds(), kind) {
+		return fault.Newf(fault.Invalid, "invalid_parameter", "kind must be one of: %s", strings.Join(wording.Kinds(), " "))
+	}
+	return nil
+}
+
+func (in Change) apply(t *Template, sample wording.Values) error {
+	if in.Name != nil && *in.Name != "" {
+		name, err := tenant.CleanName("name", *in.Name)
+		if err != nil {
+			return err
+		}
+		t.Name = name
+	}
+	if in.Active != nil {
+		t.Active = *in.Active
+	}
+	words := in.Words.Clean()
+	if in.Locale == nil {
+		if words != (wording.Source{}) || len(t.Contents) == 0 {
+			return fault.New(fault.Invalid, "missing_parameter", "locale must say which language the words are in, such as en or de-AT")
+		}
+		return nil
+	}
+	tag := Language(*in.Locale)
+	if tag == "" {
+		return fault.New(fault.Invalid, "invalid_parameter", "locale must be a language tag, such as en or de-AT")
+	}
+	if words == (wording.Source{}) {
+		return t.forget(tag)
+	}
+	if _, err := render(t.Kind, words, sample); err != nil {
+		return err
+	}
+	t.Contents[tag] = words
+	if encoded, err := json.Marshal(t.Contents); err != nil || len(encoded) > maxContents || len(t.Contents) > maxLanguages {
+		return fault.Newf(fault.Invalid, "template_not_valid", "a template has at most %d languages and %d octets in all of them; make another one, or shorter ones", maxLanguages, maxContents)
+	}
+	return nil
+}
+
+// forget takes a language out.
+func (t *Template) forget(tag string) error {
+	if _, ok := t.Contents[tag]; !ok {
+		return fault.New(fault.Invalid, "missing_parameter", "text must hold the words in this language; without words it is taken out, and there are none in it")
+	}
+	if len(t.Contents) == 1 {
+		return fault.New(fault.Invalid, "template_not_valid", "a template keeps one language at least; delete it instead")
+	}
+	delete(t.Contents, tag)
+	return nil
+}
+
+// Shown is what a message would look like.
+type Shown struct {
+	Kind, Locale string
+	wording.Rendered
+	Segments int // of a text message; zero for a mail
+}
+
+// Trial is a template to be shown, with what a user would have put into it.
+type Trial struct {
+	Kind      string
+	Locale    string
+	Words     wording.Source
+	GivenName string
+	Detail    string
+}
+
+// Preview shows what a message would look like, with the organization's name
+// and samples for the rest. Nothing is kept and nothing is sent. It returns
+// faults of kind Invalid.
+func (s *Service) Preview(org tenant.Organization, in Trial) (Shown, error) {
+	if err := checkKind(in.Kind); err != nil {
+		return Shown{}, err
+	}
+	v := s.sample(org)
+	v.Locale, v.GivenName = Language(in.Locale), in.GivenName
+	if v.Locale == "" {
+		return Shown{}, fault.New(fault.Invalid, "invalid_parameter", "locale must be a language tag, such as en or de-AT")
+	}
+	if in.Detail != "" {
+		v.Detail = in.Detail
+	}
+	if in.Kind != event.TemplateNoticeFactorChanged && in.Detail == "" {
+		v.Detail = "" // notices of other kinds have none
+	}
+	shown, err := render(in.Kind, in.Words.Clean(), v)
+	shown.Kind, shown.Locale = in.Kind, v.Locale
+	return shown, err
+}
+
+// render writes a message as a worker does. What cannot be sent is the
+// caller's to change.
+func render(kind string, words wording.Source, v wording.Values) (shown Shown, err error) {
+	if kind == wording.KindSMS {
+		shown.Text, shown.Segments, err = wording.SMS(words, v)
+	} else {
+		shown.Rendered, err = wording.Mail(kind, words, v)
+	}
+	if refusal, ok := errors.AsType[*wording.Refusal](err); ok {
+		return Shown{}, fault.Newf(fault.Invalid, "template_not_valid", "%s", refusal.Error())
+	}
+	return shown, err
+}
