@@ -45,6 +45,7 @@ missing:
 		echo "NOTE: Postgres is not installed: what needs it is SKIPPED (Debian: apt install postgresql)"
 	@command -v oathtool >/dev/null 2>&1 || echo "NOTE: oathtool is not installed: comparing app codes with another program is SKIPPED (Debian: apt install oathtool)"
 	@command -v zbarimg >/dev/null 2>&1 || echo "NOTE: zbarimg is not installed: having QR codes read is SKIPPED (Debian: apt install zbar-tools)"
+	@command -v dkimverify >/dev/null 2>&1 || echo "NOTE: dkimverify is not installed: having signatures of mails checked is SKIPPED (Debian: apt install python3-dkim python3-nacl)"
 	@test -n "$(RACE)" || echo "NOTE: there is no C compiler: the tests run without the race detector"
 
 .PHONY: race

@@ -39,6 +39,7 @@ type commands struct {
 	Activity   activityCommand   `cmd:"" help:"Look after the record of what happened."`
 	Calibrate  calibrateCommand  `cmd:"" help:"Measure how long hashing a password takes on this machine, and suggest parameters."`
 	Keygen     keygenCommand     `cmd:"" help:"Print new random keys for the configuration."`
+	DKIM       dkimCommand       `cmd:"" name:"dkim" help:"Look after the key that signs mails."`
 	Certs      certsCommand      `cmd:"" help:"Make a private certificate authority and certificates for the parts of a small installation."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -33,6 +34,10 @@ type Config struct {
 	FromName string `env:"FROM_NAME" doc:"name beside that address"`
 	Hello    string `env:"HELLO" doc:"name that we introduce ourselves by; the domain of the sender when empty"`
 
+	DKIMDomain   string      `env:"DKIM_DOMAIN" doc:"domain that signs our mails (DKIM), the one of the sender or one above it; nothing is signed when it is empty"`
+	DKIMSelector string      `env:"DKIM_SELECTOR" doc:"name of the key below that domain, such as cs1"`
+	DKIMKey      secret.Text `env:"DKIM_KEY" doc:"the key in PEM, RSA or Ed25519, as 'countersign dkim key' makes it; best given as a file"`
+
 	Connections int `env:"CONNECTIONS" envDefault:"4" doc:"connections to the mail server at most, 1 to 64"`
 	Rate        int `env:"RATE" doc:"mails that we begin in a second at most; 0 is no limit"`
 
@@ -44,7 +49,15 @@ type Config struct {
 	// dead by a mail.
 	Idle time.Duration    `env:"-"`
 	Now  func() time.Time `env:"-"` // for the Date of mails; time.Now when nil
+	// Roots are trusted in place of the CA file.
+	Roots *x509.CertPool `env:"-"`
+	// Control is asked for every address before we connect to it. Its error
+	// wraps [ErrForbidden]. Nil allows all.
+	Control func(network, address string, _ syscall.RawConn) error `env:"-"`
 }
+
+// ErrForbidden refuses an address.
+var ErrForbidden = errors.New("we must not connect to this address")
 
 // Timeouts bound the server's answers. What is zero has its default, which
 // comes from RFC 5321 4.5.3.2, shortened where a retry is cheap.
@@ -135,6 +148,7 @@ func (c Config) Check() []Mistake {
 	refuse(err == nil && !nameShape.MatchString(c.Hello), "HELLO", "is the name of a host")
 	refuse(c.Connections < 1 || c.Connections > 64, "CONNECTIONS", "is 1 to 64")
 	refuse(c.Rate < 0 || c.Rate > 100_000, "RATE", "is 0 to 100000")
+	c.checkSigning(refuse)
 	return wrong
 }
 
@@ -146,7 +160,7 @@ func loopback(host string) bool {
 
 // tlsConfig asks for a certificate with the name of the host, always.
 func (c Config) tlsConfig() (*tls.Config, error) {
-	var roots *x509.CertPool // nil means the system's
+	roots := c.Roots // nil means the system's
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {

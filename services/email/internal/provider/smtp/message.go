@@ -36,7 +36,7 @@ var idShape = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 // compose writes the mail. Its headers are these and no others, whatever the
 // message says: Auto-Submitted (RFC 3834), Content-Type, Date, From,
 // Message-ID, MIME-Version, Subject, To; without an HTML part
-// Content-Transfer-Encoding too. There is nothing to unsubscribe from, and
+// Content-Transfer-Encoding too, and DKIM-Signature where mails are signed. There is nothing to unsubscribe from, and
 // nothing that reports back.
 func (p *Provider) compose(m courier.Message) (letter, error) {
 	to, err := parseAddress(m.To)
@@ -59,6 +59,7 @@ func (p *Provider) compose(m courier.Message) (letter, error) {
 	msg.SetGenHeader(mail.Header("Auto-Submitted"), "auto-generated")
 	msg.SetDateWithValue(p.cfg.Now().UTC())
 	msg.Subject(subject(m.Subject))
+	p.cfg.sign(msg, p.key)
 	msg.SetBodyString(mail.TypeTextPlain, lineEnds.Replace(m.Text))
 	if m.HTML != "" {
 		msg.AddAlternativeString(mail.TypeTextHTML, lineEnds.Replace(m.HTML))

@@ -97,6 +97,8 @@ func react(err error) error {
 	switch {
 	case errors.Is(t.err, errAddress):
 		return unsendable(t.err)
+	case errors.Is(t.err, ErrForbidden):
+		return failure(courier.ReasonForbidden)
 	case t.distrusted(), errors.Is(t.err, errInjected):
 		return failure(courier.ReasonTLS)
 	case errors.Is(t.err, errNoAuth):
@@ -203,7 +205,7 @@ func (t *trouble) bare() error {
 		}
 		return errors.New("answered " + text)
 	}
-	for _, known := range []error{errNoStartTLS, errNoAuth, errInjected, errAddress, context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF} {
+	for _, known := range []error{errNoStartTLS, errNoAuth, errInjected, errAddress, ErrForbidden, context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(t.err, known) {
 			return known
 		}

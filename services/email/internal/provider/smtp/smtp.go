@@ -1,4 +1,5 @@
-// Package smtp sends mails through one SMTP server, the operator's relay.
+// Package smtp sends mails through one SMTP server: the operator's relay, or
+// one of an organization.
 //
 // The worker calls [Provider.Send]; the package owns the one right reaction to
 // each thing that can happen at each point of a conversation (reaction.go). As
@@ -15,6 +16,7 @@ package smtp
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -30,6 +32,7 @@ const Name = "smtp"
 type Provider struct {
 	cfg   Config
 	tls   *tls.Config
+	key   crypto.Signer // nil signs nothing
 	limit func(point) time.Duration
 	pace  pace
 	pool  *pool
@@ -47,7 +50,11 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smtp: %w", err)
 	}
-	p := &Provider{cfg: cfg, tls: settings, limit: cfg.Timeouts.of, pool: newPool(cfg.Connections, cfg.Idle)}
+	key, err := cfg.signingKey()
+	if err != nil {
+		return nil, fmt.Errorf("smtp: %w", err)
+	}
+	p := &Provider{cfg: cfg, tls: settings, key: key, limit: cfg.Timeouts.of, pool: newPool(cfg.Connections, cfg.Idle)}
 	if cfg.Rate > 0 {
 		p.pace.every = time.Second / time.Duration(cfg.Rate)
 	}
@@ -111,7 +118,7 @@ func (p *Provider) transact(ctx context.Context, c *conn, l letter) error {
 
 // dial makes a connection that is ready for MAIL.
 func (p *Provider) dial(ctx context.Context) (*conn, error) {
-	dialer := net.Dialer{Timeout: p.limit(atConnect)}
+	dialer := net.Dialer{Timeout: p.limit(atConnect), Control: p.cfg.Control}
 	raw, err := dialer.DialContext(ctx, "tcp", p.cfg.address())
 	if err != nil {
 		return nil, &trouble{at: atConnect, err: err}
