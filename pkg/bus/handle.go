@@ -103,7 +103,7 @@ func (c *consumer) handle(ctx context.Context, msg *nats.Msg) {
 	stop()
 
 	took := time.Since(start)
-	c.bus.cfg.Observe.Consumed(c.durable, result, took)
+	c.bus.cfg.Observe.Consumed(c.counted(), result, took)
 	line := append([]slog.Attr{
 		slog.String("consumer", c.durable), slog.String("result", result),
 		slog.Int("delivery", tryOf(meta).Number), slog.Duration("took", took),
@@ -177,7 +177,7 @@ func (c *consumer) settle(ctx context.Context, msg *nats.Msg, meta *nats.MsgMeta
 		if err := c.park(ctx, msg, meta, t, reason); err != nil {
 			return resultRetried, errors.Join(err, msg.NakWithDelay(wait(c.bus.cfg.RetryTable, len(c.bus.cfg.RetryTable))))
 		}
-		c.bus.cfg.Observe.Dead(c.durable, reason)
+		c.bus.cfg.Observe.Dead(c.counted(), reason)
 		return resultParked, msg.Ack()
 	}
 	if cause == nil {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,10 +128,12 @@ type consumer struct {
 	bus       *Bus
 	stream    string
 	durable   string
+	label     string // of metrics; empty: the durable's name
 	filters   []string
 	shelf     string // subject of its dead letters
 	parkAfter int    // deliveries; 0 means never
 	workers   int
+	left      time.Duration // how long the server keeps it when nobody asks; 0 is for ever
 	read      func(*nats.Msg) (task, error)
 
 	mu   sync.Mutex
@@ -235,6 +238,8 @@ func (c *consumer) config() jetstream.ConsumerConfig {
 		AckWait:       c.bus.cfg.AckWait,
 		MaxDeliver:    limit,
 		MaxAckPending: maxAckPending,
+
+		InactiveThreshold: c.left,
 	}
 	if len(c.filters) == 1 {
 		// A single one stands in the subject of the call, where rights on the
@@ -245,6 +250,9 @@ func (c *consumer) config() jetstream.ConsumerConfig {
 	}
 	return config
 }
+
+// counted is what metrics call it: never anything of a message.
+func (c *consumer) counted() string { return cmp.Or(c.label, c.durable) }
 
 // absent makes the next worker look whether the consumer is still there.
 func (c *consumer) absent(era context.Context) {

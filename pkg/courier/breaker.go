@@ -118,8 +118,8 @@ func outage(err error) bool {
 }
 
 // everybodys reports a reason that holds for every message until an operator
-// acts: a wrong credential, a wrong address, or a connection that cannot be
-// trusted.
+// acts: a wrong credential, a wrong or forbidden address, or a connection that
+// cannot be trusted.
 func everybodys(reason string) bool {
-	return reason == ReasonCredentials || reason == ReasonRedirected || reason == ReasonTLS
+	return reason == ReasonCredentials || reason == ReasonRedirected || reason == ReasonTLS || reason == ReasonForbidden
 }

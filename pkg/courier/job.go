@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -139,8 +140,28 @@ func (j *job) message() (Message, error) {
 		return Message{}, fmt.Errorf("open content: %w", err)
 	}
 	m, err := j.Compose(j.r, plain)
+	if err == nil {
+		m.Server, err = j.server()
+	}
 	m.DeliveryID = j.r.DeliveryID
 	return m, err
+}
+
+// server opens whom the message has to be sent by. What is sealed for one
+// delivery says whose it is: nobody's mail goes out by the server of another.
+func (j *job) server() (*event.MailServer, error) {
+	if len(j.r.Server) == 0 {
+		return nil, nil
+	}
+	plain, err := j.Keys.Open(event.SealServer, j.r.DeliveryID, j.r.Server)
+	if err != nil {
+		return nil, fmt.Errorf("open server: %w", err)
+	}
+	var server event.MailServer
+	if json.Unmarshal(plain, &server) != nil || server.OrgID != j.r.OrgID {
+		return nil, errors.New("open server: it is not one of this organization")
+	}
+	return &server, nil
 }
 
 func (j *job) send(ctx context.Context, m Message, within time.Duration) (Receipt, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"countersign.dev/pkg/event"
 )
 
 // Provider hands one message to whoever delivers it.
@@ -38,6 +40,8 @@ type Message struct {
 	Stock bool
 	// ValidFor is how long the provider may still deliver it, at least a second.
 	ValidFor time.Duration
+	// Server is whom a mail has to be sent by, nil for the worker's own.
+	Server *event.MailServer
 }
 
 // Receipt is a provider's word that it has the message.
@@ -80,6 +84,7 @@ const (
 	ReasonRateLimited = "rate_limited"      // too many messages, by the provider's count
 	ReasonRedirected  = "redirected"        // the address is not the provider's API
 	ReasonTLS         = "tls"               // the connection cannot be trusted: every message fails
+	ReasonForbidden   = "forbidden_address" // the provider is where we must not connect to: every message fails
 	ReasonRefused     = "refused"           // with the provider's code behind a colon
 	ReasonUnsure      = "unsure"            // the provider's list does not tell
 )

@@ -28,6 +28,9 @@ const Prefix = "countersign.v1"
 const (
 	ChannelSMS   = "sms"
 	ChannelEmail = "email"
+	// ChannelOwnEmail is for mails of organizations with a mail server of their
+	// own: each organization is a lane, which no other waits in.
+	ChannelOwnEmail = "email-own"
 
 	EnvSandbox = "sandbox"
 	EnvDefault = "default"
@@ -37,6 +40,7 @@ const (
 const (
 	SealContent = "delivery.content" // Requested.Sealed: what the worker opens
 	SealMessage = "delivery.message" // Outcome.Message: what the sandbox inbox shows
+	SealServer  = "delivery.server"  // Requested.Server: whom the worker sends by
 )
 
 // Kind is what a message is for. It is the first word of its subject, so that
@@ -70,6 +74,8 @@ type Requested struct {
 	ExpiresAt int64 `json:"expires_at"`
 	// Sealed holds a sealed [SMS] or [Mail] (JSON), base64 in the payload.
 	Sealed []byte `json:"sealed"`
+	// Server holds a sealed [MailServer] (JSON), on ChannelOwnEmail only.
+	Server []byte `json:"server,omitempty"`
 }
 
 // SMS is the content of a text message before it is sealed.
@@ -196,6 +202,8 @@ func (r Requested) Validate() error {
 		return errors.New("expires_at is not after created_at")
 	case len(r.Sealed) == 0:
 		return errors.New("sealed is missing")
+	case (r.Channel == ChannelOwnEmail) != (len(r.Server) > 0):
+		return errors.New("server belongs to email-own, and email-own needs it")
 	}
 	return nil
 }

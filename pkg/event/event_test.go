@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -70,6 +72,17 @@ func TestPayloadsKeepTheirShape(t *testing.T) {
 	cases := map[string]any{
 		"requested":      requested(),
 		"requested_mail": with(requested(), func(r *event.Requested) { r.Kind, r.Channel = event.KindPassword, event.ChannelEmail }),
+		"requested_own": with(requested(), func(r *event.Requested) {
+			r.Kind, r.Channel, r.Server = event.KindMagicLink, event.ChannelOwnEmail, []byte{0x04, 0xfb}
+		}),
+		"mail_server": event.MailServer{
+			OrgID: "org_2ZVB8x1mQ0b7", Host: "smtp.example.com", Port: 465, TLS: event.TLSImplicit, User: "countersign", Password: "correct horse",
+			From: "no-reply@example.com", FromName: "Example",
+			DKIM: &event.DKIM{Domain: "example.com", Selector: "cs1", Key: "-----BEGIN PRIVATE KEY-----\n"},
+		},
+		"mail_server_minimal": event.MailServer{
+			OrgID: "org_2ZVB8x1mQ0b7", Host: "smtp.example.com", Port: 587, TLS: event.TLSStart, From: "no-reply@example.com",
+		},
 		"deferred": with(outcome(), func(o *event.Outcome) {
 			o.Result, o.RetryAt, o.Provider, o.Reason = event.Deferred, 1_767_225_660_000, "smtp", "no_answer"
 		}),
@@ -146,8 +159,8 @@ func TestPayloadsKeepTheirShape(t *testing.T) {
 func TestEveryGoldenFileHasItsCase(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
-	if err != nil || len(files) != 15 {
-		t.Fatalf("golden files: %v, %v; want 15", files, err)
+	if err != nil || len(files) != 18 {
+		t.Fatalf("golden files: %v, %v; want 18", files, err)
 	}
 }
 
@@ -217,6 +230,9 @@ func TestRequestedIsValidated(t *testing.T) {
 		"of an unknown environment":     {func(r *event.Requested) { r.Env = "production" }, "env"},
 		"that ends as it begins":        {func(r *event.Requested) { r.ExpiresAt = r.CreatedAt }, "expires_at"},
 		"that ends before it begins":    {func(r *event.Requested) { r.ExpiresAt = r.CreatedAt - 1 }, "expires_at"},
+		"for an own server without one": {func(r *event.Requested) { r.Channel = event.ChannelOwnEmail }, "server"},
+		"with a server of nobody":       {func(r *event.Requested) { r.Channel, r.Server = event.ChannelEmail, []byte{1} }, "server"},
+		"with an own server":            {func(r *event.Requested) { r.Channel, r.Server = event.ChannelOwnEmail, []byte{1} }, ""},
 		"with nothing sealed":           {func(r *event.Requested) { r.Sealed = nil }, "sealed"},
 		"with something sealed of none": {func(r *event.Requested) { r.Sealed = []byte{} }, "sealed"},
 	}
@@ -328,6 +344,21 @@ func TestEachOrganizationHasSubjectsOfItsOwn(t *testing.T) {
 				}
 				seen[subject] = org
 			}
+		}
+	}
+}
+
+func TestSecretsOfAServerAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	server := event.MailServer{User: "ana", Password: "correct horse", DKIM: &event.DKIM{Domain: "example.com", Key: "correct horse"}}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("line", "password", server.Password)
+	for _, shown := range []string{
+		fmt.Sprint(server, *server.DKIM), fmt.Sprintf("%+v %#v %x %q", server, server, server.Password, server.DKIM.Key),
+		server.Password.String(), log.String(),
+	} {
+		if strings.Contains(shown, "horse") || strings.Contains(shown, "686f727365") || !strings.Contains(shown, "***") {
+			t.Errorf("printed %s", shown)
 		}
 	}
 }

@@ -66,6 +66,9 @@ const (
 	TypeUsersImported    = "users.imported"
 	TypeUsersExported    = "users.exported"
 	TypeTemplateChanged  = "template.changed"
+
+	TypeServerChanged = "smtp_connection.changed"
+	TypeServerRemoved = "smtp_connection.removed"
 )
 
 // PublicTypes lists the types that are published, in the order of the
@@ -78,6 +81,7 @@ func PublicTypes() []string {
 		TypeEnrolmentStarted, TypeFactorEnrolled, TypeFactorRenamed, TypeFactorDisabled, TypeFactorRemoved, TypeFactorsDisabled, TypeFactorsReset,
 		TypeCodeAccepted, TypeRecoveryCodes, TypeRecoveryCodeUsed, TypeSprayed,
 		TypeUsersImportBegun, TypeUsersImported, TypeUsersExported, TypeTemplateChanged,
+		TypeServerChanged, TypeServerRemoved,
 	}
 }
 

@@ -42,7 +42,7 @@ var _ courier.Observer = (*metrics)(nil)
 var shared = []string{
 	"ok",
 	courier.ReasonCredentials, courier.ReasonUnreachable, courier.ReasonNoAnswer, courier.ReasonUnreadable,
-	courier.ReasonRateLimited, courier.ReasonRedirected, courier.ReasonTLS, courier.ReasonPaused, telemetry.Other,
+	courier.ReasonRateLimited, courier.ReasonRedirected, courier.ReasonTLS, courier.ReasonForbidden, courier.ReasonPaused, telemetry.Other,
 }
 
 func newMetrics(t *telemetry.Telemetry, of Series) *metrics {

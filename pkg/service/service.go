@@ -65,6 +65,9 @@ type Consumer struct {
 	Class, Env string
 	Workers    int // messages at once
 	Policy     courier.Policy
+	// Lanes is a channel beside the trade's whose organizations have a lane
+	// each, with so many workers; its class is a name only. Empty: the trade's.
+	Lanes string
 }
 
 // Sender is who delivers the messages of a consumer.
@@ -143,6 +146,14 @@ func (s *Service) Guarded(next courier.Provider) courier.Provider {
 	return breaker
 }
 
+// Log is where the worker's lines go.
+func (s *Service) Log() *slog.Logger { return s.log }
+
+// Gauge registers a metric whose value is asked for at each scrape.
+func (s *Service) Gauge(name, help string, value func() float64) {
+	s.telemetry.Gauge(name, help, value)
+}
+
 // Closing adds something that was opened.
 func (s *Service) Closing(closePart func() error) { s.opened = append(s.opened, closePart) }
 
@@ -169,10 +180,11 @@ func (s *Service) Add(g *run.Group) {
 	}
 	for _, c := range s.consumers {
 		g.Add(strings.Join([]string{s.trade.Name, c.Class, c.Env}, " "), func(ctx context.Context) error {
-			return s.bus.Serve(ctx, bus.Work{
-				Channel: s.trade.Channel, Class: c.Class, Env: c.Env, Workers: c.Workers,
-				Handle: func(ctx context.Context, r event.Requested, _ bus.Try) error { return c.Handle(ctx, r) },
-			})
+			handle := func(ctx context.Context, r event.Requested, _ bus.Try) error { return c.Handle(ctx, r) }
+			if c.Lanes != "" {
+				return s.bus.ServeLanes(ctx, bus.Lanes{Channel: c.Lanes, Env: c.Env, Workers: c.Workers, Handle: handle})
+			}
+			return s.bus.Serve(ctx, bus.Work{Channel: s.trade.Channel, Class: c.Class, Env: c.Env, Workers: c.Workers, Handle: handle})
 		})
 	}
 }

@@ -45,6 +45,13 @@ func consumers(connections int) []service.Consumer {
 	}
 }
 
+// lanes are for organizations with a mail server of their own: a lane for each
+// kind of each organization. Two workers keep a lane going while one of them
+// waits for the end of a slow send.
+func lanes() service.Consumer {
+	return service.Consumer{Class: "own", Env: event.EnvDefault, Workers: 2, Policy: mailPolicy(), Lanes: event.ChannelOwnEmail}
+}
+
 // sandboxWorkers are enough for messages that go nowhere.
 const sandboxWorkers = 2
 

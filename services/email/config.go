@@ -6,6 +6,7 @@ import (
 	"countersign.dev/pkg/conf"
 	"countersign.dev/pkg/courier/inbox"
 	"countersign.dev/pkg/service"
+	"countersign.dev/services/email/internal/provider/own"
 	"countersign.dev/services/email/internal/provider/smtp"
 )
 
@@ -18,6 +19,8 @@ type Config struct {
 	// sandbox go to the inbox, whatever it says.
 	Provider string      `env:"EMAIL_PROVIDER,required" doc:"who sends mails of the default environment: smtp, or none to leave them to other workers"`
 	SMTP     smtp.Config `envPrefix:"SMTP_"`
+	// Own is about mail servers of organizations.
+	Own own.Config `envPrefix:"SMTP_OWN_"`
 }
 
 const providerNone = "none"
@@ -40,6 +43,9 @@ func (c Config) validateProvider() error {
 		var mistakes []error
 		for _, mistake := range c.server().Check() {
 			mistakes = append(mistakes, conf.Wrong(key("SMTP_"+mistake.Key), "%s", mistake.Text))
+		}
+		if _, err := own.ParseNetworks(c.Own.Allow); err != nil {
+			mistakes = append(mistakes, conf.Wrong(key("SMTP_OWN_ALLOW"), "%v", err))
 		}
 		return errors.Join(mistakes...)
 	}

@@ -9,7 +9,9 @@
 // it goes back over the bus.
 //
 // Codes, links and news have consumers of their own in both environments
-// (classes.go), so that a code never waits behind a flood of news. Nothing of
+// (classes.go), so that a code never waits behind a flood of news. Mails of
+// organizations with a mail server of their own come on a channel of their own
+// in a lane for each organization, and go out by internal/provider/own. Nothing of
 // the sandbox ever reaches a provider: its messages come back with their
 // results and are read in the sandbox inbox.
 package email
@@ -24,6 +26,7 @@ import (
 	"countersign.dev/pkg/courier/inbox"
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/service"
+	"countersign.dev/services/email/internal/provider/own"
 	"countersign.dev/services/email/internal/provider/smtp"
 	"countersign.dev/services/email/internal/text"
 )
@@ -70,7 +73,11 @@ func wire(s *Service, cfg Config) error {
 		for _, c := range consumers(cfg.SMTP.Connections) {
 			s.Keep(c)
 		}
+		s.Keep(lanes())
 	case smtp.Name:
+		if err := wireOwn(s, cfg.Own); err != nil {
+			return err
+		}
 		server, err := smtp.New(cfg.server())
 		if err != nil {
 			return err
@@ -83,6 +90,19 @@ func wire(s *Service, cfg Config) error {
 	default:
 		return fmt.Errorf("%s: no such provider", key("EMAIL_PROVIDER"))
 	}
+	return nil
+}
+
+// wireOwn adds the lanes of organizations with a mail server of their own.
+func wireOwn(s *Service, cfg own.Config) error {
+	cfg.Log = s.Log()
+	servers, err := own.New(cfg)
+	if err != nil {
+		return fmt.Errorf("%s: %w", key("SMTP_OWN_CA_FILE"), err)
+	}
+	s.Closing(func() error { servers.Close(); return nil })
+	s.Gauge("countersign_email_own_servers_held", "Mail servers of organizations that mails are held back from.", servers.Held)
+	s.Send(lanes(), service.Sender{Name: own.Name, Provider: servers})
 	return nil
 }
 

@@ -106,7 +106,13 @@ func newHouse(t *testing.T, cfg Config, conn *bus.Bus, store ephemeral.Store, wo
 		}
 	})
 	running.Go(func() {
-		_ = conn.ServeOutcomes(ctx, func(_ context.Context, o event.Outcome) error { h.outcomes <- o; return nil })
+		_ = conn.ServeOutcomes(ctx, func(_ context.Context, o event.Outcome) error {
+			select {
+			case h.outcomes <- o:
+			case <-ctx.Done(): // nobody looks any more
+			}
+			return nil
+		})
 	})
 	t.Cleanup(func() { stop(); running.Wait() })
 	return h

@@ -94,6 +94,8 @@ var forbiddenOnNATS = map[string][]struct{ what, publish, subscribe string }{
 		{what: "take the other worker's message", publish: "$JS.API.CONSUMER.MSG.NEXT.CHALLENGES.sms-code-default"},
 		{what: "consume the other worker's codes", publish: "$JS.API.CONSUMER.CREATE.CHALLENGES.email-code-default.countersign.v1.challenge.requested.sms.default.*"},
 		{what: "consume all mails", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.spy"},
+		{what: "consume all mails of own servers", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.spy.countersign.v1.*.requested.email-own.>"},
+		{what: "consume mails of own servers and others", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.spy.countersign.v1.notice.requested.*.default.*"},
 		{what: "consume links as notices", publish: "$JS.API.CONSUMER.CREATE.MESSAGES.email-notice-default.countersign.v1.password.requested.email.default.*"},
 		{what: "take the relay's message", publish: "$JS.API.CONSUMER.MSG.NEXT.DELIVERIES.relay"},
 		{what: "delete a consumer", publish: "$JS.API.CONSUMER.DELETE.MESSAGES.email-link-default"},
@@ -234,7 +236,26 @@ func (s *stack) eachGoesItsWay() {
 			})
 		}
 	}
+	running.Go(func() {
+		_ = buses["email"].ServeLanes(ctx, bus.Lanes{Channel: event.ChannelOwnEmail, Env: event.EnvDefault, Handle: func(_ context.Context, r event.Requested, _ bus.Try) error {
+			handled <- r.DeliveryID
+			if r.Kind == event.KindNotice {
+				return fault.Permanent(errors.New("parked"))
+			}
+			return nil
+		}})
+	})
 	wanted := map[string]bool{}
+	for _, kind := range []event.Kind{event.KindPassword, event.KindMagicLink, event.KindNotice} {
+		r := event.Requested{
+			Kind: kind, DeliveryID: string(kind) + "-own", N: 1, RequestID: "r", Channel: event.ChannelOwnEmail, Env: event.EnvDefault, OrgID: "org", Sealed: []byte("x"),
+			Server: []byte("x"), CreatedAt: time.Now().UnixMilli(), ExpiresAt: time.Now().Add(time.Hour).UnixMilli(),
+		}
+		wanted[r.DeliveryID] = true
+		for buses["api"].Request(ctx, r) != nil && ctx.Err() == nil {
+			continue // its streams are being made
+		}
+	}
 	for _, env := range []string{event.EnvDefault, event.EnvSandbox} {
 		for _, kind := range []event.Kind{event.KindChallenge, event.KindPassword, event.KindMagicLink, event.KindNotice} {
 			r := event.Requested{
@@ -255,7 +276,7 @@ func (s *stack) eachGoesItsWay() {
 			s.t.Fatalf("the worker did not get %v", wanted)
 		}
 	}
-	for parked := ""; !strings.Contains(parked, `"messages":3`); { // the two notices, beside what is there
+	for parked := ""; !strings.Contains(parked, `"messages":4`); { // the three notices, beside what is there
 		info, err := operator.RequestWithContext(ctx, "$JS.API.STREAM.INFO.DEAD", nil)
 		if err != nil {
 			s.t.Fatalf("the notices were not parked: %v; %s", err, parked)
