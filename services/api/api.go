@@ -40,6 +40,7 @@ import (
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/hashing"
 	"countersign.dev/services/api/internal/httpapi"
+	"countersign.dev/services/api/internal/mailserver"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/oidc"
 	"countersign.dev/services/api/internal/outbox"
@@ -147,7 +148,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 	s.outgoing = &relay.Outgoing{
 		Outbox: s.store, Bus: s.bus, Claims: &claim.Book{Store: s.short, Now: now}, Now: now, Log: s.log,
-		Failed: s.metrics.outboxFailed, Backlog: s.metrics.outboxOpen,
+		Servers: s.store, Keys: keys.delivery, Failed: s.metrics.outboxFailed, Backlog: s.metrics.outboxOpen,
 	}
 	templates := &template.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
 	news := &notice.Service{Outbox: composer, Store: s.store, Relay: s.outgoing, Now: now, Templates: templates}
@@ -174,8 +175,9 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
 			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
-			Templates: templates,
-			Logins:    with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
+			Templates:   templates,
+			MailServers: &mailserver.Connections{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now},
+			Logins:      with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
 		}).Routes(),
 		(&oidc.API{Keys: s.store, Guard: watch, Tokens: tokens, Grants: s.grants, Issuers: s.store}).Routes(),
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"countersign.dev/pkg/dkim"
 	"countersign.dev/pkg/seal"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
@@ -110,6 +111,8 @@ func (r *realm) id(kind string) string {
 			r.addUser()
 		case "connection":
 			r.addConnection()
+		case "mail server":
+			r.addMailServer()
 		case "password":
 			r.addPassword()
 		case "password code":
@@ -133,7 +136,7 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "password", "password code", "login", "link", "sign-in template", "template",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "sign-in template", "template",
 }
 
 // ofUsers are the kinds of objects that belong to a user.
@@ -146,6 +149,23 @@ func (r *realm) full() *realm {
 		r.id(kind)
 	}
 	return r
+}
+
+func (r *realm) addMailServer() {
+	r.t.Helper()
+	r.ids["mail server"] = r.call("PUT", "/api/v2/org/"+r.org+"/smtp-connection", "host=smtp.example.test", "from_email=no-reply@example.test",
+		"username="+r.word("mail user"), "password="+r.word("mail password")).want(200).text("id")
+}
+
+// signingKey is a key that mails are signed with, found by its middle.
+func (r *realm) signingKey() string {
+	r.t.Helper()
+	key, err := dkim.NewKey(dkim.Ed25519)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.note("signing key", strings.Split(key.Reveal(), "\n")[1])
+	return key.Reveal()
 }
 
 func (r *realm) addKey() {
@@ -217,7 +237,7 @@ func never(t *testing.T, kind string) string {
 		return marker + word[:14] + ".test"
 	case "email":
 		return marker + word[:14] + "@example.test"
-	case "user", "key", "connection", "factor":
+	case "user", "key", "connection", "mail server", "factor":
 		raw := make([]byte, 16)
 		_, _ = rand.Read(raw)
 		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80

@@ -71,6 +71,14 @@ var cages = []cage{
 	{"label", "sql templates.name", "what a template is called"},
 	{"value of name", "sql templates.name", "any text is a name"},
 
+	{"mail user", "answer of * .api.v2.org.{org}.smtp-connection", "who signs in at the organization's mail server; the password is nowhere"},
+	{"mail user", "sql smtp_connections.username", "the same"},
+	{"label", "sql smtp_connections.from_name", "who mails come from, for everybody to read"},
+	{"value of from_name", "answer of * .api.v2.org.{org}.smtp-connection", "any text is a name"},
+	{"value of username", "answer of * .api.v2.org.{org}.smtp-connection", "any text is a user"},
+	{"value of host", "answer of * .api.v2.org.{org}.smtp-connection", "any word is the name of a host"},
+	{"value of dkim_selector", "answer of * .api.v2.org.{org}.smtp-connection", "any word is a selector, which the DNS shows"},
+
 	{"*link", "answer of GET .magic-link.verify.{token}", "the cookie by which the browser has it from there on"},
 	{"*link", "answer of GET .callback", "the same"},
 	{"mailed link", "answer of GET *.inbox", "the sandbox's messages are there to be read"},

@@ -70,6 +70,8 @@ var needs = map[string]string{
 	"PUT /api/v2/org/{org}/password-connection":                 "connection",
 	"GET /api/v2/org/{org}/users/{user}/password":               "password",
 	"POST /api/v2/org/{org}/users/{user}/password/force-change": "password",
+	"GET /api/v2/org/{org}/smtp-connection":                     "mail server",
+	"DELETE /api/v2/org/{org}/smtp-connection":                  "mail server",
 	"POST /api/v2/password-request":                             "connection",
 	"POST /api/v2/password-strength":                            "connection",
 	"POST /api/v2/magic-link-challenge":                         "link", // whose connection it is switched on by
@@ -99,6 +101,17 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"given_name":  func(r *realm, _ pipeline.Route) string { return r.word("text") },
 	"family_name": func(r *realm, _ pipeline.Route) string { return r.word("text") },
 	"nickname":    func(r *realm, _ pipeline.Route) string { return r.word("text") },
+
+	"host":             fixed("smtp.example.test"),
+	"port":             fixed("587"),
+	"security":         fixed("starttls"),
+	"username":         func(r *realm, _ pipeline.Route) string { return r.word("mail user") },
+	"password":         func(r *realm, _ pipeline.Route) string { return r.word("mail password") },
+	"from_email":       fixed("no-reply@example.test"),
+	"from_name":        func(r *realm, _ pipeline.Route) string { return r.word("label") },
+	"dkim_domain":      fixed("example.test"),
+	"dkim_selector":    fixed("cs1"),
+	"dkim_private_key": func(r *realm, _ pipeline.Route) string { return r.signingKey() },
 
 	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") + ".test" },
 	"icon_logo_url": fixed("https://cdn.example.test/logo.png"),

@@ -116,6 +116,11 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "what a password is worth: computes, and keeps nothing",
 	},
+	"pkg/dkim": {
+		ours:  []string{"pkg/secret"},
+		never: outside,
+		why:   "keys that sign mails, and their DNS records; signs nothing itself",
+	},
 	"pkg/conf": {
 		ours:   []string{"pkg/secret"},
 		others: []string{"github.com/caarlos0/env/v11"},
@@ -212,6 +217,11 @@ var layers = map[string]layer{
 		never:  outside,
 		why:    "users of an organization; the libraries bring addresses into one form",
 	},
+	api + "mailserver": {
+		ours:  []string{"pkg/dkim", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "id", api + "outbox", api + "tenant", api + "user"},
+		never: outside,
+		why:   "mail servers of organizations: what one may be; connects to none",
+	},
 	api + "hashing": {
 		ours:  []string{"pkg/fault"},
 		never: outside,
@@ -283,12 +293,12 @@ var layers = map[string]layer{
 	api + "relay": {
 		ours:  []string{"pkg/event", "pkg/fault", api + "outbox"},
 		never: outside,
-		tests: []string{api + "sqlstore", api + "activity", api + "delivery", api + "id", api + "listing", api + "tenant", "github.com/nats-io/nats.go"}, // the real store, and a reader of events
+		tests: []string{api + "sqlstore", api + "activity", api + "delivery", api + "id", api + "listing", api + "mailserver", api + "tenant", "github.com/nats-io/nats.go"}, // the real store, and a reader of events
 		why:   "publishes the outbox, consumes results and hands them to the delivery rules, through interfaces",
 	},
 	api + "sqlstore": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "delivery", api + "factor",
-			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "outbox", api + "password", api + "relay", api + "template", api + "tenant",
+			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
@@ -319,7 +329,7 @@ var layers = map[string]layer{
 	},
 	api + "httpapi": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "delivery", api + "factor", api + "grant",
-			api + "id", api + "link", api + "listing", api + "login", api + "notice", api + "password", api + "pipeline", api + "qr", api + "template", api + "tenant", api + "user"},
+			api + "id", api + "link", api + "listing", api + "login", api + "mailserver", api + "notice", api + "password", api + "pipeline", api + "qr", api + "template", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
 		tests: []string{api + "input"}, // how a page is asked for
 		why:   "edge: the headless API",
@@ -352,7 +362,7 @@ var layers = map[string]layer{
 	"services/api": {
 		ours: []string{"pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "callback", api + "challenge", api + "delivery",
-			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "notice", api + "oidc",
+			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
@@ -396,15 +406,21 @@ var layers = map[string]layer{
 		why:   "wording and looks of a mail: the lowest",
 	},
 	email + "provider/smtp": {
-		ours:   []string{"pkg/courier", "pkg/fault", "pkg/secret"},
+		ours:   []string{"pkg/courier", "pkg/dkim", "pkg/fault", "pkg/secret"},
 		others: []string{"github.com/wneessen/go-mail"},
 		never:  []string{"net/http", "database/sql"},
 		why:    "one way to send and its library; answers in the courier's words",
 	},
 
+	email + "provider/own": {
+		ours:  []string{"pkg/courier", "pkg/event", "pkg/secret", email + "provider/smtp"},
+		never: []string{"net/http", "database/sql"},
+		why:   "a mail server for each organization that has one, and where it may be",
+	},
+
 	"services/email": {
 		ours: []string{"pkg/bus", "pkg/conf", "pkg/courier", "pkg/courier/inbox", "pkg/event", "pkg/service",
-			email + "provider/smtp", email + "text"},
+			email + "provider/own", email + "provider/smtp", email + "text"},
 		never: []string{"database/sql"},
 		why:   "wiring of the e-mail worker",
 	},
@@ -415,7 +431,7 @@ var layers = map[string]layer{
 
 	// services/countersign
 	"services/countersign": {
-		ours: []string{"pkg/bus", "pkg/conf", "pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal", "pkg/secret",
+		ours: []string{"pkg/bus", "pkg/conf", "pkg/dkim", "pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal", "pkg/secret",
 			"pkg/service", "pkg/telemetry", "pkg/web", "services/api", "services/email", "services/sms"},
 		others: []string{"github.com/alecthomas/kong", "github.com/nats-io/nats-server/v2", "github.com/pquerna/otp"},
 		never:  []string{"database/sql"},

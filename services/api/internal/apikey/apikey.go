@@ -37,6 +37,8 @@ const (
 	ActivityRead       = "activity:read"
 	TemplatesRead      = "templates:read"
 	TemplatesWrite     = "templates:write"
+	MailServersRead    = "smtp_connections:read"
+	MailServersWrite   = "smtp_connections:write"
 	KeysRead           = "keys:read"
 	KeysWrite          = "keys:write"
 	// PasswordsCreateUnverified lets a key create a password without a link,
@@ -57,16 +59,16 @@ func All() []string {
 	return []string{
 		ActivityRead, Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, FactorsRead, FactorsReset, InboxRead,
 		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsForce, PasswordsWrite, TemplatesRead, TemplatesWrite,
-		UsersRead, UsersWrite,
+		MailServersRead, MailServersWrite, UsersRead, UsersWrite,
 	}
 }
 
 // Standard lists what a key gets when nothing is said: everything but
 // managing keys, seeing codes, resetting factors, creating passwords without a
-// link and forcing new ones.
+// link, forcing new ones and saying which server mails go through.
 func Standard() []string {
 	return slices.DeleteFunc(All(), func(scope string) bool {
-		return scope == CodesRead || scope == KeysWrite || scope == FactorsReset || scope == PasswordsCreateUnverified || scope == PasswordsForce
+		return scope == CodesRead || scope == KeysWrite || scope == FactorsReset || scope == PasswordsCreateUnverified || scope == PasswordsForce || scope == MailServersWrite
 	})
 }
 

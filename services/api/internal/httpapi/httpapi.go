@@ -17,6 +17,7 @@ import (
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/mailserver"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
@@ -41,6 +42,7 @@ type API struct {
 	Passwords           *password.Service
 	PasswordConnections *password.Connections
 	LinkChallenges      *link.Challenges
+	MailServers         *mailserver.Connections
 }
 
 // Routes is the table of the headless API.
@@ -98,6 +100,9 @@ func (a *API) Routes() []pipeline.Route {
 		org("PUT", "/org/{org}/templates/{template}", apikey.TemplatesWrite, "Change a template, one language at a time", pipeline.Handle(a.updateTemplate), own),
 		org("DELETE", "/org/{org}/templates/{template}", apikey.TemplatesWrite, "Delete a template", pipeline.Handle(a.deleteTemplate), conflicts, own),
 		org("POST", "/org/{org}/templates/preview", apikey.TemplatesRead, "Show what a template makes", pipeline.Handle(a.previewTemplate), own),
+		org("GET", "/org/{org}/smtp-connection", apikey.MailServersRead, "Read the mail server of an organization", pipeline.Handle(a.readSMTPConnection), own),
+		org("PUT", "/org/{org}/smtp-connection", apikey.MailServersWrite, "Set or change the mail server of an organization", pipeline.Handle(a.putSMTPConnection), own, makesKeys),
+		org("DELETE", "/org/{org}/smtp-connection", apikey.MailServersWrite, "Remove the mail server of an organization", pipeline.Handle(a.removeSMTPConnection), own),
 
 		org("GET", "/org/{org}/inbox", apikey.InboxRead, "Read the messages of the sandbox", pipeline.Handle(a.inbox), own),
 		org("GET", "/org/{org}/activity", apikey.ActivityRead, "Read what happened", pipeline.Handle(a.activity), own),
@@ -125,6 +130,11 @@ func checksCode(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pip
 // makesCodes marks the call that hashes new recovery codes: it may wait for
 // its turn.
 func makesCodes(r *pipeline.Route) { r.Rate, r.Within = pipeline.RateSecond, pipeline.WithinHash }
+
+// makesKeys marks the call that may make an RSA key, which takes its time.
+func makesKeys(r *pipeline.Route) {
+	r.Rate, r.Within, r.BodyOnly = pipeline.RateSecond, pipeline.WithinHash, true
+}
 
 func sendsMail(r *pipeline.Route) { sendsCode(r) }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign.dev/pkg/event"
 	"countersign.dev/services/api/internal/outbox"
 )
 
@@ -169,6 +170,7 @@ func (l *line) messages(ctx, work context.Context, rows []outbox.Row) []result {
 		return l.Claims.Open(work, ids[i], rows[i].ExpiresAt)
 	})
 	open, err := l.Outbox.StillOpen(work, ids)
+	to := &addressed{line: l, known: map[string]func() (*event.MailServer, error){}}
 	return each(ctx, rows, inFlight, func(i int) error {
 		switch {
 		case err != nil:
@@ -180,6 +182,9 @@ func (l *line) messages(ctx, work context.Context, rows []outbox.Row) []result {
 			return err
 		}
 		requested, err := rows[i].Requested()
+		if err == nil {
+			requested, err = to.address(work, requested)
+		}
 		if err != nil {
 			return err
 		}

@@ -51,11 +51,13 @@ type Claims interface {
 
 // Outgoing publishes the outbox until its context ends.
 type Outgoing struct {
-	Outbox Outbox
-	Bus    Publisher
-	Claims Claims
-	Now    func() time.Time
-	Log    *slog.Logger
+	Outbox  Outbox
+	Bus     Publisher
+	Claims  Claims
+	Servers Servers
+	Keys    outbox.Sealer // for the workers
+	Now     func() time.Time
+	Log     *slog.Logger
 	// Again is how long a message that was published may be silent before it
 	// is published again, the first time; then twice as long, and so on. Zero
 	// means DefaultAgain.

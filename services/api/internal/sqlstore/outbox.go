@@ -198,6 +198,15 @@ func askAgain(ctx context.Context, tx *sql.Tx, deliveryID string, due time.Time)
 	return touched > 0, err
 }
 
+// askAllAgain makes what an organization's worker has put off due now.
+func askAllAgain(ctx context.Context, tx *sql.Tx, t tenant.ID, now time.Time) error {
+	_, err := exec(ctx, tx, stmt("ask for all again",
+		`UPDATE outbox SET due_at = $4
+		WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND delivery_id IS NOT NULL AND answered = n AND due_at > $4`,
+		t.Account, t.Org, t.Env, millis(now)))
+	return err
+}
+
 // supersede ends deliveries whose mail has become pointless: a newer one
 // replaces it, or its link was used. They are not published any more; what is
 // on its way is stopped by whoever withdraws the claims of those returned,
