@@ -84,7 +84,8 @@ func (s *Reminders) Sweep(ctx context.Context) error {
 }
 
 // sweep does one connection. The windows of its reminders do not overlap, so a
-// password is in the one of its nearest reminder only.
+// password is in the one of its nearest reminder only. A new password counts as
+// told at the age of zero, so what would be due by then never is.
 func (s *Reminders) sweep(ctx context.Context, e Expiring) error {
 	own, err := s.Notices.Own(ctx, e.Tenant, e.Org, event.TemplateNoticePasswordExpiring)
 	if err != nil {
@@ -92,9 +93,6 @@ func (s *Reminders) sweep(ctx context.Context, e Expiring) error {
 	}
 	now, nearer := s.Now(), time.Duration(0)
 	for _, before := range reminders {
-		if before >= e.TTL {
-			return nil
-		}
 		d := Due{Tenant: e.Tenant, After: now.Add(nearer - e.TTL), Until: now.Add(before - e.TTL), Age: e.TTL - before}
 		for more := true; more; {
 			taken, err := s.Store.Remind(ctx, d, s.remind(e, own, now))
