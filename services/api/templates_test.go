@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign.dev/pkg/event"
 )
@@ -165,9 +166,12 @@ func TestMessagesAreComposedInOwnWords(t *testing.T) {
 		h.call("PUT", "/api/v2/org/"+h.org+"/magic-link-connection", "active=true").want(200)
 		requested = h.call("POST", "/api/v2/magic-link-challenge", "org_domain="+h.org, "user_email=ana@acme.test", "redirect_uri="+appURL).want(201)
 		h.wantWords(h.courier.letterFor(t, requested.text("request_id")), "de", "de magic_link", "Ana")
-		if sms := h.courier.wait(t, h.call("POST", h.enrollment(user), "method=sms").want(201).text("request_id")); sms.Words == nil || sms.Words.Text != "{{code}} de" || sms.Words.Locale != "de" {
+		sms := h.courier.wait(t, h.call("POST", h.enrollment(user), "method=sms").want(201).text("request_id"))
+		if sms.Words == nil || sms.Words.Text != "{{code}} de" || sms.Words.Locale != "de" {
 			t.Errorf("text message %+v", sms)
 		}
+		h.call("PUT", h.enrollment("validation/"+user), "code="+sms.Code).want(200).wantSuccess(true)
+		h.wantNotice("notice_factor_changed", "ana@acme.test", "de notice_factor_changed")
 		h.call("PUT", "/api/v2/org/"+h.org+"/users/"+user, "email=anna@acme.test", "profile[locale]=en-GB").want(200)
 		h.wantNotice("notice_email_changed", "ana@acme.test", "en notice_email_changed")
 		h.wantNotice("notice_email_changed", "anna@acme.test", "en notice_email_changed")
@@ -205,6 +209,21 @@ func (h *house) wantNotice(template, to, subject string) {
 	if m.Words == nil || m.Words.Subject != subject {
 		h.t.Errorf("%s has the words %+v, want %q", template, m.Words, subject)
 	}
+}
+
+// Reminders are made by a clock, for many users at once.
+func TestRemindersAreComposedInOwnWords(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		h := start(t, p).passwords("time_to_live=7776000")
+		h.template("notice_password_expiring", "active=true", "locale=en", "subject=mine", "text={{days}} {{time}}")
+		h.withPassword("ana@acme.test", plain)
+		h.aged(87*aDay + time.Hour)
+		if err := h.service.Remind(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.wantNotice("notice_password_expiring", "ana@acme.test", "mine")
+	})
 }
 
 // A connection names a template of its own kind and tenant, which goes before
