@@ -114,6 +114,7 @@ mutate: ## Break the code in the ways of an honest slip; each must turn its test
 bench: ## Measure calls per second and CPU per call beside their floor, in one run
 	go test -run '^$$' -bench '^Benchmark(Challenge|Validation|TOTPValidation)$$' -benchtime 2000x -timeout 20m ./services/api
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./services/e2e/bench
+	go test -run '^$$' -bench '^BenchmarkImport$$' -benchtime 1x -timeout 20m ./services/api
 	go test -run '^$$' -bench '^BenchmarkBesideTheOriginal$$' -benchtime 1x -timeout 20m ./pkg/zxcvbn
 
 .PHONY: compose-secrets

@@ -50,7 +50,7 @@ func (s *Store) exports(of transfer.Scope) map[string]exported {
 	users := func(row scanner) (transfer.Line, error) { return s.exportUser(row, of.Hashes) }
 	id, ofUser := source[transfer.Line]{columns: `id`}, source[transfer.Line]{columns: `user_id`}
 	return map[string]exported{
-		transfer.KindUser:     {source[transfer.Line]{usersWithPasswords, userColumns + `, hash, number, must_change, changed_at, checked_at`, users}, id},
+		transfer.KindUser:     {source[transfer.Line]{usersWithPasswords, userColumns + `, hash, number, must_change, changed_at, hashed_at, checked_at`, users}, id},
 		transfer.KindFactor:   {source[transfer.Line]{`factors`, factorColumns, s.exportFactor}, source[transfer.Line]{columns: `user_id, id`}},
 		transfer.KindRecovery: {source[transfer.Line]{`recovery_sets`, `user_id, id, used, created_at, last_used_at`, exportRecovery}, ofUser},
 		transfer.KindGrant: {
@@ -64,13 +64,13 @@ func (s *Store) exports(of transfer.Scope) map[string]exported {
 // usersWithPasswords has no column of a password with the name of one of a
 // user's, so that conditions need no names of tables.
 const usersWithPasswords = `users LEFT JOIN (
-	SELECT org_id AS password_org, environment AS password_environment, user_id AS password_user, hash, number, must_change, changed_at, checked_at FROM passwords
+	SELECT org_id AS password_org, environment AS password_environment, user_id AS password_user, hash, number, must_change, changed_at, hashed_at, checked_at FROM passwords
 ) passwords ON password_org = users.org_id AND password_environment = users.environment AND password_user = users.id`
 
 func (s *Store) exportUser(row scanner, hashes bool) (transfer.Line, error) {
 	var p password.Password
 	line := transfer.UserLine{Kind: transfer.KindUser}
-	of := []any{&p.Hash, &p.Number, &p.MustChange, instant{&p.ChangedAt}, instant{&p.CheckedAt}}
+	of := []any{&p.Hash, &p.Number, &p.MustChange, instant{&p.ChangedAt}, instant{&p.HashedAt}, instant{&p.CheckedAt}}
 	u, err := s.scanUser(behind{row, ifThere(of)})
 	if err != nil {
 		return transfer.Line{}, err
@@ -78,7 +78,9 @@ func (s *Store) exportUser(row scanner, hashes bool) (transfer.Line, error) {
 	line.ID, line.Email, line.EmailVerified, line.Phone, line.PhoneVerified = u.ID, u.Email.Written, u.EmailVerified, u.Phone, u.PhoneVerified
 	line.Active, line.Profile, line.Address, line.CreatedAt, line.UpdatedAt = u.Active, u.Profile, u.Address, u.CreatedAt, u.UpdatedAt
 	if p.Number > 0 {
-		line.Password = &transfer.PasswordLine{Number: p.Number, Scheme: password.Scheme(p.Hash), MustChange: p.MustChange, ChangedAt: p.ChangedAt, CheckedAt: ifSet(p.CheckedAt)}
+		line.Password = &transfer.PasswordLine{
+			Number: p.Number, Scheme: password.Scheme(p.Hash), MustChange: p.MustChange, ChangedAt: p.ChangedAt, HashedAt: p.HashedAt, CheckedAt: ifSet(p.CheckedAt),
+		}
 	}
 	if p.Number > 0 && hashes {
 		line.PasswordHash, line.PasswordChangedAt, line.MustChange = p.Hash, &p.ChangedAt, p.MustChange

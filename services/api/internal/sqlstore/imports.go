@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +86,7 @@ var errDry = errors.New("a dry run")
 // one conditional statement: of two runs of one file the later wins, and the
 // other one's portion is taken back.
 func (s *Store) ImportUsers(ctx context.Context, b transfer.Batch, conclude func([]transfer.Outcome) (transfer.Checkpoint, error)) error {
+	var c transfer.Checkpoint
 	err := s.inTx(ctx, "import users", longLimit, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.shareOrganization(ctx, tx, b.Tenant); err != nil {
 			return err
@@ -93,7 +95,7 @@ func (s *Store) ImportUsers(ctx context.Context, b transfer.Batch, conclude func
 		if err != nil {
 			return err
 		}
-		c, err := conclude(outcomes)
+		c, err = conclude(outcomes)
 		switch {
 		case err != nil:
 			return err
@@ -110,15 +112,42 @@ func (s *Store) ImportUsers(ctx context.Context, b transfer.Batch, conclude func
 	if errors.Is(err, errDry) {
 		return nil
 	}
+	if err == nil {
+		s.learn(ctx, c.Lines, int64(len(b.Rows)))
+	}
 	return err
 }
 
-// importRows writes the users that are new, in one statement, and then what
-// the mode says for the others.
+// learn has Postgres look at a table that has grown from nothing. Until then
+// it may plan to check the foreign key of each password by all users of the
+// organization, and its own look comes a minute later. It is done when the
+// first rows are there and whenever there are ten times as many; that it fails
+// costs only time.
+func (s *Store) learn(ctx context.Context, lines, rows int64) {
+	if s.postgres == nil {
+		return
+	}
+	for step := int64(1); step <= lines; step *= 10 {
+		if lines-rows < step {
+			_, _ = exec(ctx, s.write, stmt("analyze users", `ANALYZE users`))
+			return
+		}
+	}
+}
+
+// perStatement is how many rows one statement writes. SQLite looks a
+// placeholder up among all of a statement, one after the other: more rows take
+// longer each.
+const perStatement = 50
+
+// importRows writes the users that are new, and then what the mode says for
+// the others.
 func (s *Store) importRows(ctx context.Context, tx *sql.Tx, b transfer.Batch) ([]transfer.Outcome, error) {
-	created, err := s.insertUsers(ctx, tx, b)
-	if err != nil {
-		return nil, err
+	created := map[string]bool{}
+	for rows := range slices.Chunk(b.Rows, perStatement) {
+		if err := s.insertUsers(ctx, tx, b.Tenant, rows, created); err != nil {
+			return nil, err
+		}
 	}
 	var fresh []transfer.Row
 	for _, row := range b.Rows {
@@ -126,8 +155,10 @@ func (s *Store) importRows(ctx context.Context, tx *sql.Tx, b transfer.Batch) ([
 			fresh = append(fresh, row)
 		}
 	}
-	if err := insertPasswords(ctx, tx, b.Tenant, fresh); err != nil {
-		return nil, err
+	for rows := range slices.Chunk(fresh, perStatement) {
+		if err := insertPasswords(ctx, tx, b.Tenant, rows); err != nil {
+			return nil, err
+		}
 	}
 	outcomes := make([]transfer.Outcome, len(b.Rows))
 	for i, row := range b.Rows {
@@ -148,23 +179,19 @@ func (s *Store) importRows(ctx context.Context, tx *sql.Tx, b transfer.Batch) ([
 	return outcomes, nil
 }
 
-// insertUsers returns the ids of those who are new. Two rows of one address
-// are one user: the first.
-func (s *Store) insertUsers(ctx context.Context, tx *sql.Tx, b transfer.Batch) (map[string]bool, error) {
-	created := map[string]bool{}
-	if len(b.Rows) == 0 {
-		return created, nil
-	}
+// insertUsers notes the ids of those who are new. Two rows of one address are
+// one user: the first.
+func (s *Store) insertUsers(ctx context.Context, tx *sql.Tx, t tenant.ID, of []transfer.Row, created map[string]bool) error {
 	c := &conditions{}
-	of := c.next(b.Tenant.Account) + ", " + c.next(b.Tenant.Org) + ", " + c.next(b.Tenant.Env)
-	rows := make([]string, len(b.Rows))
-	for i, row := range b.Rows {
+	whose := c.next(t.Account) + ", " + c.next(t.Org) + ", " + c.next(t.Env)
+	rows := make([]string, len(of))
+	for i, row := range of {
 		u := row.User
 		sealed, err := s.sealPhone(u)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		rows[i] = "(" + of + ", " + c.next(u.ID) + ", " + c.next(u.Email.Written) + ", " + c.next(u.Email.Canonical) + ", " + c.next(u.EmailVerified) + ", " +
+		rows[i] = "(" + whose + ", " + c.next(u.ID) + ", " + c.next(u.Email.Written) + ", " + c.next(u.Email.Canonical) + ", " + c.next(u.EmailVerified) + ", " +
 			c.next(sealed) + ", " + c.next(u.PhoneVerified) + ", " + c.next(u.Active) + ", " + c.next(document{u.Profile}) + ", " + c.next(document{u.Address}) + ", " +
 			c.next(millis(u.CreatedAt)) + ", " + c.next(millis(u.UpdatedAt)) + ")"
 	}
@@ -176,23 +203,21 @@ func (s *Store) insertUsers(ctx context.Context, tx *sql.Tx, b transfer.Batch) (
 	for _, id := range ids {
 		created[id] = true
 	}
-	return created, err
+	return err
 }
 
 // insertPasswords writes the passwords of new users. They count as never
 // looked up among leaked ones: the first login does that.
 func insertPasswords(ctx context.Context, tx *sql.Tx, t tenant.ID, of []transfer.Row) error {
-	if len(of) == 0 {
-		return nil
-	}
 	c := &conditions{}
 	whose := c.next(t.Account) + ", " + c.next(t.Org) + ", " + c.next(t.Env)
 	rows := make([]string, len(of))
 	for i, row := range of {
-		rows[i] = "(" + whose + ", " + c.next(row.User.ID) + ", 1, " + c.next(row.Hash) + ", " + c.next(row.MustChange) + ", " + c.next(millis(row.ChangedAt)) + ")"
+		changed := c.next(millis(row.ChangedAt))
+		rows[i] = "(" + whose + ", " + c.next(row.User.ID) + ", 1, " + c.next(row.Hash) + ", " + c.next(row.MustChange) + ", " + changed + ", " + changed + ")"
 	}
 	_, err := exec(ctx, tx, stmt("import passwords",
-		`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at)
+		`INSERT INTO passwords (account_id, org_id, environment, user_id, number, hash, must_change, changed_at, hashed_at)
 		VALUES `+strings.Join(rows, ", "), c.args...))
 	return err
 }
@@ -224,7 +249,7 @@ func (s *Store) importOnto(ctx context.Context, tx *sql.Tx, row transfer.Row) er
 		return err
 	}
 	_, err = exec(ctx, tx, stmt("import password",
-		`UPDATE passwords SET hash = $6, must_change = $7, changed_at = $8, checked_at = NULL, reminded_age = 0
+		`UPDATE passwords SET hash = $6, must_change = $7, changed_at = $8, hashed_at = $8, checked_at = NULL, reminded_age = 0
 		WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND hash = $5`,
 		t.Account, t.Org, t.Env, u.ID, hash, row.Hash, row.MustChange, millis(row.ChangedAt)))
 	return err

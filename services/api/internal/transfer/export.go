@@ -71,6 +71,7 @@ type PasswordLine struct {
 	Scheme     string     `json:"scheme"`
 	MustChange bool       `json:"must_change"`
 	ChangedAt  time.Time  `json:"changed_at"`
+	HashedAt   time.Time  `json:"hashed_at"`
 	CheckedAt  *time.Time `json:"checked_at,omitempty"`
 }
 

@@ -60,6 +60,9 @@ type Run struct {
 // so. It returns ErrTakenOver, tenant.ErrNotFound, and what reading, writing
 // and reporting return; what was counted until then is done.
 func (s *Importer) Import(ctx context.Context, run Run) (Counts, error) {
+	if !slices.Contains([]Mode{Leave, Update, Fail}, run.Mode) {
+		return Counts{}, fault.Newf(fault.Invalid, "invalid_parameter", "users who are here are met with %s, %s or %s", Leave, Update, Fail)
+	}
 	run.Run = id.UUID()
 	at := Checkpoint{}
 	if !run.DryRun {
