@@ -15,7 +15,6 @@ import (
 	"countersign.dev/pkg/seal"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
-	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/transfer"
@@ -116,7 +115,7 @@ func bareInserts(b *testing.B, store *sqlstore.Store, of tenant.ID, rows int) fl
 	for i := range rows {
 		address := fmt.Sprintf("user%d@acme.test", i)
 		all = append(all, transfer.Row{Hash: hash, ChangedAt: now, User: user.User{
-			ID: id.UUID(), Tenant: of, Email: user.Address{Written: address, Canonical: address}, Active: true, CreatedAt: now, UpdatedAt: now,
+			ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", i), Tenant: of, Email: user.Address{Written: address, Canonical: address}, Active: true, CreatedAt: now, UpdatedAt: now,
 		}})
 	}
 	began := time.Now()
