@@ -15,6 +15,7 @@ import (
 // What the tour gives its user.
 const (
 	demoPassword = "2vK79^41aokzi6lc8"
+	demoWeak     = "DemoCompany2026!"
 	demoApp      = "http://localhost:3000/welcome"
 )
 
@@ -45,7 +46,11 @@ func (t *tour) passwords(ctx context.Context) error {
 	}
 	t.say("   -> %s?password_code=...", demoApp)
 
-	t.say("\n15. The app sets the password. Ana has a phone enrolled, so this alone is no login yet")
+	t.say("\n15. The app sets the password: a weak one is refused with advice for Ana, and leaves the code good")
+	if err := t.refused(ctx, back.Get("password_code")); err != nil {
+		return err
+	}
+	t.say("   A good one is taken. Ana has a phone enrolled, so this alone is no login yet")
 	set, err := t.call(ctx, http.MethodPost, "/api/v2/password", "plain_text="+demoPassword, "password_code="+back.Get("password_code"))
 	if err != nil {
 		return err
@@ -55,6 +60,24 @@ func (t *tour) passwords(ctx context.Context) error {
 	}
 	t.say("   -> code: null, mfa_required: %v", set["mfa_required"])
 	return t.logIn(ctx)
+}
+
+// refused tries a password that is long enough and little more than a name.
+func (t *tour) refused(ctx context.Context, code string) error {
+	status, got, err := t.try(ctx, http.MethodPost, "/api/v2/password", "plain_text="+demoWeak, "password_code="+code)
+	if err != nil {
+		return err
+	}
+	why, _ := got["error"].(map[string]any)
+	advice, _ := why["advice"].([]any)
+	if status != http.StatusUnprocessableEntity || len(advice) == 0 {
+		return fmt.Errorf("a weak password was answered with %d", status)
+	}
+	t.say("   -> %d %v", status, why["type"])
+	for _, sentence := range advice {
+		t.say("      %v", sentence)
+	}
+	return nil
 }
 
 // logIn proves the password and then the phone, and gets the tokens.

@@ -279,7 +279,7 @@ var layers = map[string]layer{
 			api + "guard", api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "template", api + "tenant", api + "user"},
 		others: []string{"golang.org/x/crypto", "golang.org/x/text"},
 		never:  outside,
-		tests:  []string{api + "sqlstore"}, // the real store
+		tests:  []string{api + "sqlstore", api + "delivery", api + "listing"}, // the real store, and what it lists
 		why:    "passwords, their hashes and their policy: the highest rule; the libraries hash and bring texts into one form",
 	},
 

@@ -21,7 +21,7 @@ var ordinary = password.Policy{Min: 15, Max: 256, Strength: 3}
 // maria is who chooses passwords here.
 var maria = password.Known{
 	Email: "maria.kowalczyk-2@communitiz.example",
-	Names: []string{"María", "Kowalczyk", "Mika"},
+	Names: []string{"María", "Kowalczyk", "Mika", "Ana", "Jo-El"},
 	Org:   tenant.Organization{Name: "Communitiz GmbH & Co", Domain: "communitiz", EmailDomains: []string{"comm-unity.example"}},
 	Host:  "signin.blumenhof.example",
 }
@@ -58,6 +58,8 @@ func TestAPasswordThatLeansOnKnownWordsIsRefused(t *testing.T) {
 		"a phrase that names the organization":   {"communitiz wagon tuba marble lantern", ""},
 		"a phrase that names the person":         {"Maria wagt tuba marmor laterne", ""},
 		"random signs around":                    {"x8#Tq!v2Lp@communitiz", ""},
+		"a name without its dash":                {"joeljoeljoel2026", leans},
+		"three letters are in many words":        {"xanayanazanaxana", ""},
 		"a short word alone does not count":      {"co and gmbh quite far off lantern", ""},
 		"nothing of it":                          {"wagon tuba marble lantern", ""},
 		"weak, and nothing of it":                {"hunter2hunter2hunter2", "password_too_weak"},
