@@ -5,7 +5,7 @@ SHELL := /bin/sh
 
 # Dependencies first: `tidy` and `alone` go through them in this order.
 MODULES := pkg services/api services/sms services/email services/countersign services/e2e
-PROGRAMS := ./services/countersign/cmd/countersign ./services/api/cmd/api ./services/sms/cmd/sms ./services/email/cmd/email ./services/e2e/cmd/fake-twilio ./services/e2e/cmd/fake-smtp
+PROGRAMS := ./services/countersign/cmd/countersign ./services/api/cmd/api ./services/sms/cmd/sms ./services/email/cmd/email ./services/e2e/cmd/fake-twilio ./services/e2e/cmd/fake-smtp ./services/e2e/cmd/fake-breach
 
 LINT_VERSION := v2.15.0
 LINT := bin/golangci-lint-$(LINT_VERSION)
@@ -113,6 +113,7 @@ mutate: ## Break the code in the ways of an honest slip; each must turn its test
 .PHONY: bench
 bench: ## Measure calls per second and CPU per call beside their floor, in one run
 	go test -run '^$$' -bench '^Benchmark(Challenge|Validation|TOTPValidation)$$' -benchtime 2000x -timeout 20m ./services/api
+	go test -run '^$$' -bench '^BenchmarkBreach' ./pkg/breachset
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./services/e2e/bench
 	go test -run '^$$' -bench '^BenchmarkImport$$' -benchtime 1x -timeout 20m ./services/api
 	go test -run '^$$' -bench '^BenchmarkBesideTheOriginal$$' -benchtime 1x -timeout 20m ./pkg/zxcvbn
