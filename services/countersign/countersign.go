@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/alecthomas/kong"
 
@@ -22,6 +23,7 @@ import (
 // process is what the commands share.
 type process struct {
 	environ        []string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -38,6 +40,7 @@ type commands struct {
 	Users      usersCommand      `cmd:"" help:"Move users in and out."`
 	Activity   activityCommand   `cmd:"" help:"Look after the record of what happened."`
 	Calibrate  calibrateCommand  `cmd:"" help:"Measure how long hashing a password takes on this machine, and suggest parameters."`
+	Breach     breachCommand     `cmd:"" help:"Make and ask filters of breached passwords."`
 	Keygen     keygenCommand     `cmd:"" help:"Print new random keys for the configuration."`
 	DKIM       dkimCommand       `cmd:"" name:"dkim" help:"Look after the key that signs mails."`
 	Certs      certsCommand      `cmd:"" help:"Make a private certificate authority and certificates for the parts of a small installation."`
@@ -67,7 +70,7 @@ func Main(args, environ []string, stdout, stderr io.Writer) int {
 	ctx, stop := run.Signals(context.Background())
 	defer stop()
 	chosen.BindTo(ctx, (*context.Context)(nil))
-	err = chosen.Run(&process{environ: environ, stdout: stdout, stderr: stderr})
+	err = chosen.Run(&process{environ: environ, stdin: os.Stdin, stdout: stdout, stderr: stderr})
 	return exitCode(err, stderr)
 }
 

@@ -1,0 +1,81 @@
+package countersign
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// meter tells a person at a terminal how far something long is, in one line
+// that is written over, and everybody else in lines.
+type meter struct {
+	out      io.Writer
+	terminal bool
+	what     string // is counted, such as lines
+	now      func() time.Time
+
+	began   time.Time
+	first   float64 // share and count at the beginning
+	counted int64
+	told    time.Time
+}
+
+// The times between two updates.
+const (
+	redraw    = 200 * time.Millisecond
+	lineAfter = 10 * time.Second
+)
+
+func newMeter(out io.Writer, what string) *meter {
+	return &meter{out: out, terminal: terminal(out), what: what, now: time.Now}
+}
+
+// at tells that a share of everything is done, if it is time to.
+func (m *meter) at(share float64, count int64) {
+	now := m.now()
+	if m.began.IsZero() {
+		m.began, m.first, m.counted, m.told = now, share, count, now
+	}
+	wait := lineAfter
+	if m.terminal {
+		wait = redraw
+	}
+	if now.Sub(m.told) < wait {
+		return
+	}
+	m.told = now
+	m.line(now, share, count)
+}
+
+func (m *meter) line(now time.Time, share float64, count int64) {
+	took := now.Sub(m.began)
+	rate, left := float64(count-m.counted)/took.Seconds(), "?"
+	if share > m.first {
+		left = time.Duration(float64(took) * (1 - share) / (share - m.first)).Round(time.Second).String()
+	}
+	text := fmt.Sprintf("%5.1f %%, %s %s, %s a second, %s left", 100*share, thousands(count), m.what, thousands(int64(rate)), left)
+	if !m.terminal {
+		fmt.Fprintln(m.out, strings.TrimSpace(text))
+		return
+	}
+	const width = 30
+	full := int(share * width)
+	fmt.Fprintf(m.out, "\r[%s%s] %s\x1b[K", strings.Repeat("#", full), strings.Repeat("-", width-full), text)
+}
+
+// end leaves the line.
+func (m *meter) end() {
+	if m.terminal && !m.began.IsZero() {
+		fmt.Fprint(m.out, "\r\x1b[K")
+	}
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	digits := fmt.Sprint(n)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
+}
