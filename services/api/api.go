@@ -82,6 +82,7 @@ type Service struct {
 	grants    *grant.Service
 	reminders *password.Reminders
 	turns     *hashing.Pool
+	filter    *filterFile // nil without one
 	handler   http.Handler
 	tls       *tls.Config // nil serves plain HTTP
 	listener  net.Listener
@@ -172,6 +173,9 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		return err
 	}
 	s.reminders = with.reminders
+	if err := s.wireBreaches(with.passwords); err != nil {
+		return err
+	}
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
 			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
@@ -225,6 +229,9 @@ func (s *Service) Add(g *run.Group) {
 	g.Add("sweeper", s.relay.Sweeps)
 	g.Add("grants", func(ctx context.Context) error { return s.sweep(ctx, "grants", s.grants.Sweep) })
 	g.Add("reminders", func(ctx context.Context) error { return s.sweep(ctx, "reminders", s.reminders.Sweep) })
+	if s.filter != nil {
+		g.Add("breach filter", s.filter.follow)
+	}
 	g.Add("http", func(ctx context.Context) error {
 		return web.Serve(ctx, s.listener, s.handler, web.ServerConfig{TLS: s.tls}, s.log)
 	})

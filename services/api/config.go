@@ -47,6 +47,10 @@ type Config struct {
 	Argon2Passes    int         `env:"ARGON2_TIME" envDefault:"2" doc:"passes of one password hash, at least 2"`
 	Argon2Threads   int         `env:"ARGON2_THREADS" envDefault:"1" doc:"lanes of one password hash, at least 1"`
 
+	BreachURL        string `env:"BREACH_URL" doc:"range API that is asked whether a new password was in a breach, such as https://api.pwnedpasswords.com; it learns five digits of a hash. Nobody is asked when empty"`
+	BreachCAFile     string `env:"BREACH_CA_FILE" doc:"certificates that sign the range API's, PEM; the system's when empty"`
+	BreachFilterFile string `env:"BREACH_FILTER_FILE" doc:"filter of breached passwords on this machine, made by countersign breach build; read again when it is replaced. It is asked before the range API"`
+
 	TwilioAuthToken secret.Text `env:"TWILIO_AUTH_TOKEN" doc:"checks the signature of Twilio's status callbacks; without it none is believed"`
 
 	Guesses      int           `env:"GUESSES" envDefault:"5" doc:"wrong codes per user and 15 minutes, 1 to 10"`
@@ -88,6 +92,7 @@ func (c Config) Validate() error {
 		c.validateParts(),
 		c.validateKeys(),
 		c.validateDNS(),
+		c.validateBreach(),
 		c.argon2().Validate(),
 		c.guessPolicy().Validate(),
 		c.codePolicy().Validate(),

@@ -21,9 +21,11 @@ func TestComposeDelivers(t *testing.T) {
 	s.open("fake-twilio:9911", "0.0.0.0:9911")
 	s.open("fake-smtp:1587", "0.0.0.0:1587")
 	s.open("0.0.0.0:9912")
+	s.open("fake-breach:9913", "0.0.0.0:9913")
 	s.open("api:8443", "0.0.0.0:8443")
 	s.start("fake-twilio").Await("fake Twilio for account")
 	s.start("fake-smtp").Await("fake mail server on")
+	s.start("fake-breach").Await("fake range API on")
 	stage.Must(t, s.env("migrate"), "countersign", s.args("migrate")...)
 
 	for _, name := range []string{"api", "sms", "sms", "email"} {

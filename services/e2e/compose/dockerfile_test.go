@@ -88,7 +88,7 @@ func TestImagesHoldOneProgram(t *testing.T) {
 func TestDockerfileBuilds(t *testing.T) {
 	t.Parallel()
 	steps, _ := dockerfile(t)
-	for _, program := range []string{"countersign", "fake-twilio", "fake-smtp"} {
+	for _, program := range []string{"countersign", "fake-twilio", "fake-smtp", "fake-breach"} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			source, out := t.TempDir(), t.TempDir()

@@ -105,7 +105,7 @@ func TestConnectionsLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	f, secrets := parse(t), newSecrets(t)
 	listening := map[string]string{"postgres": "5432"} // the image's default
-	for name, of := range map[string]string{"api": "COUNTERSIGN_ADDR", "fake-twilio": "FAKE_TWILIO_ADDR", "fake-smtp": "FAKE_SMTP_ADDR"} {
+	for name, of := range map[string]string{"api": "COUNTERSIGN_ADDR", "fake-twilio": "FAKE_TWILIO_ADDR", "fake-smtp": "FAKE_SMTP_ADDR", "fake-breach": "FAKE_BREACH_ADDR"} {
 		_, listening[name], _ = strings.Cut(f.Services[name].env(t, secrets)[of], ":")
 	}
 	for name, path := range map[string]string{"nats": "deployments/nats/nats.conf", "redis": "deployments/redis/redis.conf"} {
@@ -223,7 +223,7 @@ func TestSecretsHaveNoDefault(t *testing.T) {
 			t.Errorf("secrets.env.example does not list %s", name)
 		}
 	}
-	for _, path := range []string{"api.env", "sms.env", "email.env", "fake-twilio.env", "fake-smtp.env"} {
+	for _, path := range []string{"api.env", "sms.env", "email.env", "fake-twilio.env", "fake-smtp.env", "fake-breach.env"} {
 		for name, value := range settings(t, read(t, "deployments/config/"+path)) {
 			if regexp.MustCompile(`PASSWORD|SECRET|TOKEN|_KEYS?$`).MatchString(name) && !strings.HasPrefix(value, "/certs/") {
 				t.Errorf("%s holds %s", path, name)

@@ -27,6 +27,7 @@ import (
 // programs are what can be run, and where each is made.
 var programs = map[string]struct{ module, path string }{
 	"countersign": {"services/countersign", "./cmd/countersign"},
+	"fake-breach": {"services/e2e", "./cmd/fake-breach"},
 	"fake-smtp":   {"services/e2e", "./cmd/fake-smtp"},
 	"fake-twilio": {"services/e2e", "./cmd/fake-twilio"},
 	"nats-server": {"services/e2e", "./cmd/nats-server"},
