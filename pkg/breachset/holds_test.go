@@ -40,3 +40,19 @@ func FuzzHolds(f *testing.F) {
 		}
 	})
 }
+
+// A bucket that was cut, or that is filled up with more than a byte, is no
+// bucket that a coder wrote.
+func TestABucketThatBreaksOffIsDamaged(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string][]byte{
+		"cut in the rest of a gap": {0x00, 0x00},
+		"a zero in the last bits":  {0x00, 0x00, 0x7f, 0x3f},
+		"a byte of ones too many":  {0x00, 0x00, 0x7f, 0xff},
+		"nothing but ones":         {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+	} {
+		if _, err := holds(append(code, make([]byte, 8)...), bucketMask); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

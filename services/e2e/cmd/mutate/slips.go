@@ -251,4 +251,13 @@ var slips = []slip{
 	{"any word of a list is a common password", "pkg/zxcvbn/lists.go",
 		"return ok && all.lists[which] == passwords", "return ok && which >= 0",
 		"./pkg/zxcvbn", "TestCommonPasswords"},
+	{"padding of the range API counts as a breach", apiDir + "internal/breach/range.go",
+		"row.Hash == hash && row.Count > 0", "row.Hash == hash",
+		in + "breach", "TestTheRangeAPILearnsFiveDigits"},
+	{"an answer without rows is a clean one", apiDir + "internal/breach/range.go",
+		"lines.Place().Line == 0:", "lines.Place().Line < 0:",
+		in + "breach", "TestNoAnswerIsNotClean"},
+	{"a filter's file is closed while it is read", apiDir + "internal/breach/filter.go",
+		"\tf.mu.RLock() // while it is held, nobody closes the file\n\tdefer f.mu.RUnlock()\n", "",
+		apiPkg, "TestTheFilterIsReplacedWhileItIsAsked"},
 }
