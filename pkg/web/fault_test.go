@@ -150,6 +150,27 @@ func TestAFaultAfterTheAnswerHasBegunIsOnlyLogged(t *testing.T) {
 	}
 }
 
+// spoken is advice in one language, and says which were asked for.
+type spoken struct{}
+
+func (spoken) In(languages ...string) []string {
+	return []string{"Nehmen Sie Wörter.", strings.Join(languages, " | ")}
+}
+
+func TestAdviceIsInTheLanguageOfTheRequest(t *testing.T) {
+	t.Parallel()
+	log, _ := newLog()
+	r := get(t, "/")
+	r.Header.Add("Accept-Language", "de-AT,de;q=0.9")
+	r.Header.Add("Accept-Language", "fr")
+	w := call(web.Config{Log: log}, r, func(w http.ResponseWriter, r *http.Request) {
+		web.WriteFault(w, r, fmt.Errorf("set: %w", fault.New(fault.Invalid, "weak", "Weak.").Advise(spoken{})))
+	})
+	if want := `"message":"Weak.","advice":["Nehmen Sie Wörter.","de-AT,de;q=0.9 | fr"],`; !strings.Contains(w.Body.String(), want) {
+		t.Errorf("got %s, want %s in it", w.Body, want)
+	}
+}
+
 // middleware wraps a writer as other people's middleware does.
 type middleware struct{ http.ResponseWriter }
 

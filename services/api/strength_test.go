@@ -125,6 +125,12 @@ func TestTheMeterKnowsNobody(t *testing.T) {
 			t.Errorf("%s tells who is there:\n%s\n%s", typed, a, b)
 		}
 	}
+	for params, want := range map[string]bool{"": false, "user_email=albrechtsen@acme.test": true, "given_name=Albrechtsen": true, "nickname=Albrechtsen": true} {
+		told := h.strength("albrechtsen12345", strings.Fields(params)...).want(200)
+		if (told.body["reason"] == "password_contains_context") != want {
+			t.Errorf("with %q: %s", params, told.raw)
+		}
+	}
 	rows.wantUnchanged("asking for the strength")
 	h.strength(strings.Repeat("x", 1025)).wantFault(400, "malformed_password")
 	h.call("POST", "/api/v2/password-strength", "plain_text="+plain).wantFault(422, "missing_parameter")

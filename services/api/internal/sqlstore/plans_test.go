@@ -267,11 +267,13 @@ func lifeCalls(ctx context.Context, s *sqlstore.Store, u, old user.User) map[str
 			_, _, err := s.SetPassword(ctx, password.Next{Code: c, Hash: "2", User: u, At: noon}, silent)
 			return err
 		},
-		"26e ReplaceHash":   func() error { return s.ReplaceHash(ctx, has, "3", noon) },
-		"26f ForcePassword": func() error { _, err := s.ForcePassword(ctx, has, noon, nil); return err },
-		"26g FormerHashes":  func() error { _, err := s.FormerHashes(ctx, old.Tenant, old.ID, 10); return err },
-		"26h Connections":   func() error { _, err := s.ExpiringConnections(ctx, tenant.ID{Org: old.Tenant.Org}, 100); return err },
-		"26i Remind":        func() error { _, err := s.Remind(ctx, expires, never); return err },
+		"26e ReplaceHash":     func() error { return s.ReplaceHash(ctx, has, "3", noon) },
+		"26f ForcePassword":   func() error { _, err := s.ForcePassword(ctx, has, noon, nil); return err },
+		"26g FormerHashes":    func() error { _, err := s.FormerHashes(ctx, old.Tenant, old.ID, 10); return err },
+		"26h Connections":     func() error { _, err := s.ExpiringConnections(ctx, tenant.ID{Org: old.Tenant.Org}, 100); return err },
+		"26i Remind":          func() error { _, err := s.Remind(ctx, expires, never); return err },
+		"26k PasswordChecked": func() error { return s.PasswordChecked(ctx, has, noon) },
+		"26l PasswordLeaked":  func() error { _, err := s.PasswordLeaked(ctx, has, noon, nil); return err },
 		"26j Remind, none": func() error {
 			none := expires
 			none.Until = none.After
