@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -100,8 +101,11 @@ func sized(s Source) error {
 	if err := readable("html", s.HTML, maxHTML, true); err != nil {
 		return err
 	}
-	if encoded, err := json.Marshal(s); err != nil || len(encoded) > maxEncoded {
-		return refuse("text", "and html are too large together")
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false) // as it is sealed
+	if err := encoder.Encode(s); err != nil || encoded.Len() > maxEncoded {
+		return refuse("text", "and html are too large together: they have more than %d octets as JSON", maxEncoded)
 	}
 	return nil
 }

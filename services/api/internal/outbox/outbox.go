@@ -11,6 +11,7 @@
 package outbox
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -152,11 +153,13 @@ func (c *Composer) seal(m Mail, deliveryID string, now time.Time) ([]byte, error
 	if content.Link != "" && content.LifeMinutes == 0 {
 		content.LifeMinutes = int(m.Life / time.Minute)
 	}
-	plain, err := json.Marshal(content)
-	if err != nil {
+	var plain bytes.Buffer
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false) // a page would be half as large again
+	if err := encoder.Encode(content); err != nil {
 		return nil, fmt.Errorf("encode content: %w", err)
 	}
-	sealed, err := c.Keys.Seal(event.SealContent, deliveryID, plain)
+	sealed, err := c.Keys.Seal(event.SealContent, deliveryID, plain.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("seal content: %w", err)
 	}
