@@ -456,12 +456,15 @@ var layers = map[string]layer{
 	},
 
 	// services/e2e
+	"services/e2e/fakes/program": {
+		why: "what fakes have in common as programs: flags, signals, serving",
+	},
 	"services/e2e/fakes/twilio": {
 		tests: []string{"services/sms"},
 		why:   "stands in for an outside party: must not share a bug with us, so it imports nothing of ours; its tests let the real worker send to it",
 	},
 	"services/e2e/cmd/fake-twilio": {
-		ours: []string{"services/e2e/fakes/twilio"},
+		ours: []string{"services/e2e/fakes/program", "services/e2e/fakes/twilio"},
 		why:  "the fake as a program, for compose",
 	},
 	"services/e2e/fakes/smtp": {
@@ -469,11 +472,11 @@ var layers = map[string]layer{
 		why:  "the mail server of the tests, with a side to steer it over HTTP",
 	},
 	"services/e2e/cmd/fake-smtp": {
-		ours: []string{"pkg/rig/smtpsink", "services/e2e/fakes/smtp"},
+		ours: []string{"pkg/rig/smtpsink", "services/e2e/fakes/program", "services/e2e/fakes/smtp"},
 		why:  "the fake as a program, for compose",
 	},
 	"services/e2e/cmd/fake-breach": {
-		ours: []string{"pkg/rig/rangeapi"},
+		ours: []string{"pkg/rig/rangeapi", "services/e2e/fakes/program"},
 		why:  "the fake as a program, for compose",
 	},
 	"services/e2e/cmd/mutate": {
