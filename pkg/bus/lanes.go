@@ -142,7 +142,7 @@ func (o *openLanes) say(ctx context.Context, err error) {
 		o.said = ""
 	case ctx.Err() == nil && o.said != err.Error():
 		o.said = err.Error()
-		o.bus.log.WarnContext(ctx, "bus lanes wait", slog.String("channel", o.Channel), slog.Any("error", err))
+		o.bus.log.Log(ctx, levelOf(err), "bus lanes wait", slog.String("channel", o.Channel), slog.Any("error", err))
 	}
 }
 

@@ -271,10 +271,14 @@ func (c *consumer) trouble(ctx context.Context, err error) {
 		return
 	}
 	c.said = err.Error()
-	level := slog.LevelWarn
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		level = slog.LevelInfo // at a first start: Run is making the stream
-	}
-	c.bus.log.Log(ctx, level, "bus consumer waits",
+	c.bus.log.Log(ctx, levelOf(err), "bus consumer waits",
 		slog.String("consumer", c.durable), slog.Any("error", err))
+}
+
+// levelOf is how loud it is said that consumers wait.
+func levelOf(err error) slog.Level {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return slog.LevelInfo // at a first start: Run is making the stream
+	}
+	return slog.LevelWarn
 }

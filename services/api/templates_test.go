@@ -10,6 +10,8 @@ import (
 	"countersign.dev/pkg/event"
 )
 
+func (h *house) preview() string { return "/api/v2/org/" + h.org + "/template-preview" }
+
 func (h *house) templates(rest string) string { return "/api/v2/org/" + h.org + "/templates" + rest }
 
 // template makes words for a kind of message and returns its id.
@@ -124,12 +126,12 @@ func TestTemplatesThatCannotBeSentAreRefused(t *testing.T) {
 		if kind := c.params[0]; kind == "kind=password_reset" {
 			h.call("PUT", h.templates("/"+good), append(c.params[1:], "locale=en")...).wantFault(422, "template_not_valid")
 		}
-		h.call("POST", h.templates("/preview"), append(c.params, "locale=en")...).wantFault(422, "template_not_valid")
+		h.call("POST", h.preview(), append(c.params, "locale=en")...).wantFault(422, "template_not_valid")
 	}
 	h.call("POST", h.templates(""), "kind=nothing", "locale=en", "text=x").wantFault(422, "invalid_parameter")
 	h.call("POST", h.templates(""), "kind=sms_code", "locale=!", "text={{code}}").wantFault(422, "invalid_parameter")
 	h.call("POST", h.templates(""), "kind=sms_code", "text={{code}}").wantFault(422, "missing_parameter")
-	h.call("POST", h.templates("/preview"), "kind=nothing", "locale=en", "text=x").wantFault(422, "invalid_parameter")
+	h.call("POST", h.preview(), "kind=nothing", "locale=en", "text=x").wantFault(422, "invalid_parameter")
 	if after := h.call("GET", h.templates("/"+good)).want(200).raw; after != before {
 		t.Errorf("changed from %s to %s", before, after)
 	}
@@ -297,7 +299,7 @@ func TestPreviewsShowWhatIsSent(t *testing.T) {
 	t.Parallel()
 	h := start(t, embedded(t))
 	h.call("PUT", "/api/v2/organizations/"+h.org, `name=<b>Acme</b> {{link}}`).want(200)
-	shown := h.call("POST", h.templates("/preview"), "kind=password_reset", "locale=de", "subject=Neu: {{brand}}", "text={{given_name}}\n{{link}}",
+	shown := h.call("POST", h.preview(), "kind=password_reset", "locale=de", "subject=Neu: {{brand}}", "text={{given_name}}\n{{link}}",
 		resetPage, `given_name=<script>alert(1)</script>`).want(200)
 	if got := shown.text("subject"); got != "Neu: b Acme b link" {
 		t.Errorf("subject %q", got)
@@ -309,20 +311,20 @@ func TestPreviewsShowWhatIsSent(t *testing.T) {
 	if !strings.Contains(shown.text("text"), "\nhttps://") || shown.body["segments"] != nil {
 		t.Errorf("shown %s", shown.raw)
 	}
-	sms := h.call("POST", h.templates("/preview"), "kind=sms_code", "locale=en", "text={{code}} "+strings.Repeat("x", 150)).want(200)
+	sms := h.call("POST", h.preview(), "kind=sms_code", "locale=en", "text={{code}} "+strings.Repeat("x", 150)).want(200)
 	if sms.body["segments"] != 2.0 || sms.body["html"] != nil || sms.body["subject"] != nil || !strings.HasSuffix(sms.text("text"), " #123456") {
 		t.Errorf("shown %s", sms.raw)
 	}
 	kept := h.template("notice_factor_changed", "locale=de", "subject=s", "text={{detail}}")
-	if r := h.call("POST", h.templates("/preview"), "template_id="+kept, "locale=de-CH").want(200); r.text("locale") != "de" || r.text("text") != "text message\n" {
+	if r := h.call("POST", h.preview(), "template_id="+kept, "locale=de-CH").want(200); r.text("locale") != "de" || r.text("text") != "text message\n" {
 		t.Errorf("shown %s", r.raw)
 	}
-	if r := h.call("POST", h.templates("/preview"), "template_id="+kept, "locale=fr").want(200); r.text("locale") != "de" {
+	if r := h.call("POST", h.preview(), "template_id="+kept, "locale=fr").want(200); r.text("locale") != "de" {
 		t.Errorf("shown %s", r.raw) // what is sent where the organization says no language
 	}
 	h.call("PUT", "/api/v2/organizations/"+h.org, "locale=en").want(200)
-	h.call("POST", h.templates("/preview"), "template_id="+kept, "locale=fr").wantFault(422, "missing_parameter")
-	h.call("POST", h.templates("/preview"), "template_id="+kept+"x", "locale=de").wantFault(404, "not_found")
+	h.call("POST", h.preview(), "template_id="+kept, "locale=fr").wantFault(422, "missing_parameter")
+	h.call("POST", h.preview(), "template_id="+kept+"x", "locale=de").wantFault(404, "not_found")
 	if total := h.call("GET", h.templates("")).want(200).body["total"]; total != 1.0 {
 		t.Errorf("%v templates", total)
 	}

@@ -141,7 +141,7 @@ func (b *building) read(ctx context.Context) error {
 	kept := b.now()
 	for n := int64(0); ; n++ {
 		if n%look == 0 {
-			b.meter.at(b.reader.done(), b.reader.at.Lines)
+			b.meter.at(b.reader.done(), b.reader.at.Lines, "")
 			stopped := ctx.Err() != nil
 			if now := b.now(); stopped || n > 0 && now.Sub(kept) >= b.every {
 				kept = now

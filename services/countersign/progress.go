@@ -31,8 +31,9 @@ func newMeter(out io.Writer, what string) *meter {
 	return &meter{out: out, terminal: terminal(out), what: what, now: time.Now}
 }
 
-// at tells that a share of everything is done, if it is time to.
-func (m *meter) at(share float64, count int64) {
+// at tells that a share of everything is done, if it is time to. A share below
+// zero is one that nobody knows; a note is said behind.
+func (m *meter) at(share float64, count int64, note string) {
 	now := m.now()
 	if m.began.IsZero() {
 		m.began, m.first, m.counted, m.told = now, share, count, now
@@ -45,23 +46,31 @@ func (m *meter) at(share float64, count int64) {
 		return
 	}
 	m.told = now
-	m.line(now, share, count)
+	text := m.line(now, share, count) + note
+	switch {
+	case !m.terminal:
+		fmt.Fprintln(m.out, text)
+	case share < 0:
+		fmt.Fprintf(m.out, "\r%s\x1b[K", text)
+	default:
+		const width = 30
+		full := min(int(share*width), width)
+		fmt.Fprintf(m.out, "\r[%s%s] %s\x1b[K", strings.Repeat("#", full), strings.Repeat("-", width-full), text)
+	}
 }
 
-func (m *meter) line(now time.Time, share float64, count int64) {
+func (m *meter) line(now time.Time, share float64, count int64) string {
 	took := now.Sub(m.began)
-	rate, left := float64(count-m.counted)/took.Seconds(), "?"
+	rate := float64(count-m.counted) / took.Seconds()
+	text := fmt.Sprintf("%s %s, %s a second", thousands(count), m.what, thousands(int64(rate)))
+	if share < 0 {
+		return text
+	}
+	left := "?"
 	if share > m.first {
 		left = time.Duration(float64(took) * (1 - share) / (share - m.first)).Round(time.Second).String()
 	}
-	text := fmt.Sprintf("%5.1f %%, %s %s, %s a second, %s left", 100*share, thousands(count), m.what, thousands(int64(rate)), left)
-	if !m.terminal {
-		fmt.Fprintln(m.out, strings.TrimSpace(text))
-		return
-	}
-	const width = 30
-	full := int(share * width)
-	fmt.Fprintf(m.out, "\r[%s%s] %s\x1b[K", strings.Repeat("#", full), strings.Repeat("-", width-full), text)
+	return fmt.Sprintf("%.1f %%, %s, %s left", 100*share, text, left)
 }
 
 // end leaves the line.

@@ -53,11 +53,11 @@ func (c usersImportCommand) Run(ctx context.Context, p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	bar := newBar(p.stderr, source)
+	progress := newMeter(p.stderr, "lines")
 	in.Input, in.Digest = source, source.digest
-	in.Each = func(n api.ImportCounts) { bar.show(n.Lines, n.Failed) }
+	in.Each = func(n api.ImportCounts) { progress.at(source.share(), n.Lines, fmt.Sprintf(", %d failed", n.Failed)) }
 	counts, reportErr, err := c.run(ctx, cfg, in)
-	bar.end()
+	progress.end()
 	return errors.Join(c.tell(p.stdout, counts, err), reportErr)
 }
 
@@ -136,6 +136,14 @@ func (s *source) Read(p []byte) (int, error) {
 	n, err := s.File.Read(p)
 	s.read += int64(n)
 	return n, err //nolint:wrapcheck // a reader passes on what it hears
+}
+
+// share is how much of it was read; below zero where nobody knows.
+func (s *source) share() float64 {
+	if s.size == 0 {
+		return -1
+	}
+	return float64(s.read) / float64(s.size)
 }
 
 // open opens the file and reads it once for its digest: that is how the next

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What Firebase's console shows is read as it is copied from there, and as
@@ -43,22 +42,5 @@ func TestFormatsAreKnownByTheNamesOfFiles(t *testing.T) {
 	}
 	if got, err := (usersImportCommand{File: "-", Format: "csv"}).format(); got != "csv" || err != nil {
 		t.Errorf("%q, %v", got, err)
-	}
-}
-
-// Where there is no terminal, progress is a line now and then.
-func TestProgressIsWrittenSeldom(t *testing.T) {
-	t.Parallel()
-	var out strings.Builder
-	b := newBar(&out, &source{size: 200, read: 50})
-	b.show(10, 1)
-	if out.Len() > 0 {
-		t.Errorf("at once: %q", out.String())
-	}
-	b.shown = b.shown.Add(-2 * lineEvery)
-	b.began = b.began.Add(-time.Second)
-	b.show(10, 1)
-	if got := out.String(); !strings.HasPrefix(got, "[#######.......................]  25 %  10 lines, 1 failed, ") || strings.Count(got, "\n") != 1 {
-		t.Errorf("%q", got)
 	}
 }

@@ -99,7 +99,7 @@ func (a *API) Routes() []pipeline.Route {
 		org("GET", "/org/{org}/templates/{template}", apikey.TemplatesRead, "Read a template", pipeline.Handle(a.readTemplate), own),
 		org("PUT", "/org/{org}/templates/{template}", apikey.TemplatesWrite, "Change a template, one language at a time", pipeline.Handle(a.updateTemplate), own),
 		org("DELETE", "/org/{org}/templates/{template}", apikey.TemplatesWrite, "Delete a template", pipeline.Handle(a.deleteTemplate), conflicts, own),
-		org("POST", "/org/{org}/templates/preview", apikey.TemplatesRead, "Show what a template makes", pipeline.Handle(a.previewTemplate), own),
+		org("POST", "/org/{org}/template-preview", apikey.TemplatesRead, "Show what a template makes", pipeline.Handle(a.previewTemplate), own),
 		org("GET", "/org/{org}/smtp-connection", apikey.MailServersRead, "Read the mail server of an organization", pipeline.Handle(a.readSMTPConnection), own),
 		org("PUT", "/org/{org}/smtp-connection", apikey.MailServersWrite, "Set or change the mail server of an organization", pipeline.Handle(a.putSMTPConnection), own, makesKeys),
 		org("DELETE", "/org/{org}/smtp-connection", apikey.MailServersWrite, "Remove the mail server of an organization", pipeline.Handle(a.removeSMTPConnection), own),
