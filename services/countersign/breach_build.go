@@ -32,7 +32,7 @@ func (c breachBuildCommand) Run(ctx context.Context, p *process) error {
 	}
 	b := &building{
 		reader: listReader{list: list}, path: c.Filter + ".partial", least: max(c.MinCount, 1),
-		meter: newMeter(p.stderr, "lines"), notes: p.stderr, every: c.Every, now: time.Now,
+		meter: newMeter(p.stderr), notes: p.stderr, every: c.Every, now: time.Now,
 	}
 	info, err := b.run(ctx)
 	if err != nil {

@@ -189,7 +189,7 @@ func interrupted(t *testing.T, list, path string, checkpoints int) string {
 	defer stop()
 	var notes bytes.Buffer
 	b := &building{
-		reader: listReader{list: found}, path: path, least: 1, meter: newMeter(&notes, "lines"), notes: &notes, now: time.Now,
+		reader: listReader{list: found}, path: path, least: 1, meter: newMeter(&notes), notes: &notes, now: time.Now,
 		kept: func() {
 			if checkpoints--; checkpoints <= 0 {
 				stop()

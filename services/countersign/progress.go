@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// meter tells a person at a terminal how far something long is, in one line
+// meter tells a person at a terminal how far a long file was read, in one line
 // that is written over, and everybody else in lines.
 type meter struct {
 	out      io.Writer
 	terminal bool
-	what     string // is counted, such as lines
 	now      func() time.Time
 
 	began   time.Time
@@ -27,8 +26,8 @@ const (
 	lineAfter = 10 * time.Second
 )
 
-func newMeter(out io.Writer, what string) *meter {
-	return &meter{out: out, terminal: terminal(out), what: what, now: time.Now}
+func newMeter(out io.Writer) *meter {
+	return &meter{out: out, terminal: terminal(out), now: time.Now}
 }
 
 // at tells that a share of everything is done, if it is time to. A share below
@@ -62,7 +61,7 @@ func (m *meter) at(share float64, count int64, note string) {
 func (m *meter) line(now time.Time, share float64, count int64) string {
 	took := now.Sub(m.began)
 	rate := float64(count-m.counted) / took.Seconds()
-	text := fmt.Sprintf("%s %s, %s a second", thousands(count), m.what, thousands(int64(rate)))
+	text := fmt.Sprintf("%s lines, %s a second", thousands(count), thousands(int64(rate)))
 	if share < 0 {
 		return text
 	}

@@ -12,7 +12,7 @@ func TestMeter(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	now := time.Unix(0, 0)
-	m := newMeter(&out, "lines")
+	m := newMeter(&out)
 	m.now = func() time.Time { return now }
 	m.at(0.25, 1_000_000, "") // where another process stopped
 	now = now.Add(9 * time.Second)

@@ -53,7 +53,7 @@ func (c usersImportCommand) Run(ctx context.Context, p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	progress := newMeter(p.stderr, "lines")
+	progress := newMeter(p.stderr)
 	in.Input, in.Digest = source, source.digest
 	in.Each = func(n api.ImportCounts) { progress.at(source.share(), n.Lines, fmt.Sprintf(", %d failed", n.Failed)) }
 	counts, reportErr, err := c.run(ctx, cfg, in)

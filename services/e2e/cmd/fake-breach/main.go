@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"countersign.dev/pkg/rig/rangeapi"
@@ -19,7 +20,7 @@ import (
 
 const name = "fake-breach"
 
-func main() { program.Main(name, start) }
+func main() { os.Exit(program.Main(name, start)) }
 
 // known are the passwords of a fake that was given none.
 var known = map[string]int{"password": 10_434_004, "lantern orchid 42 vexing": 3}

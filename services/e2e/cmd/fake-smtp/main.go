@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"countersign.dev/pkg/rig/smtpsink"
@@ -23,7 +24,7 @@ import (
 
 const name = "fake-smtp"
 
-func main() { program.Main(name, start) }
+func main() { os.Exit(program.Main(name, start)) }
 
 // settings come from flags, and from the environment where a flag is missing.
 type settings struct {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"countersign.dev/services/e2e/fakes/program"
@@ -19,7 +20,7 @@ import (
 
 const name = "fake-twilio"
 
-func main() { program.Main(name, start) }
+func main() { os.Exit(program.Main(name, start)) }
 
 // start serves until ctx ends.
 func start(ctx context.Context, args, environ []string, out io.Writer) error {

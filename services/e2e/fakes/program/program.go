@@ -17,16 +17,17 @@ import (
 	"time"
 )
 
-// Main runs a fake until it is interrupted or asked to end, and ends the
-// process with 1 if it fails.
-func Main(name string, start func(ctx context.Context, args, environ []string, out io.Writer) error) {
+// Main runs a fake until it is interrupted or asked to end, and returns the
+// exit code of its process.
+func Main(name string, start func(ctx context.Context, args, environ []string, out io.Writer) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	err := start(ctx, os.Args[1:], os.Environ(), os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		os.Exit(1)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
 	}
+	_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	return 1
 }
 
 // Flags are the flags of a program. What is not given is taken from the
