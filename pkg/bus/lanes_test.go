@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"countersign.dev/pkg/bus"
 	"countersign.dev/pkg/bus/bustest"
@@ -97,6 +98,55 @@ func TestLanesKeepToTheirChannelAndEnvironment(t *testing.T) {
 		t.Errorf("handled %s", got.DeliveryID)
 	}
 	eventually(t, "the other two stay", func() bool { return state(t, admin(t, srv), bus.StreamMessages).Msgs == 2 })
+}
+
+// The times are handed in: nobody waits for a minute.
+func TestALaneWithoutMessagesClosesAndOpensAgain(t *testing.T) {
+	t.Parallel()
+	srv := bustest.Server(t)
+	b := bustest.Bus(t, srv)
+	calls, js := make(chan call, 10), admin(t, srv)
+	lanes := bus.NewOpenLanes(b, bus.Lanes{Channel: event.ChannelOwnEmail, Env: event.EnvDefault, Workers: 2, Handle: into(calls, nil)})
+	defer lanes.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel() // before it closes, whatever it has forgotten
+	busy := event.RequestSubject(event.KindNotice, event.ChannelOwnEmail, event.EnvDefault, "org_a")
+	idle := event.RequestSubject(event.KindNotice, event.ChannelOwnEmail, event.EnvDefault, "org_b")
+	// asking waits until so many workers of a lane ask the server for messages.
+	asking := func(org string, workers int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d workers of %s ask for messages", workers, org), func() bool {
+			lane, err := js.Consumer(t.Context(), bus.StreamMessages, event.ChannelOwnEmail+"-notice-default-"+org)
+			return err == nil && lane.CachedInfo().NumWaiting == workers
+		})
+	}
+	open := func(want ...string) {
+		t.Helper()
+		if got := lanes.Open(); !slices.Equal(got, want) {
+			t.Fatalf("there are lanes for %v, want %v", got, want)
+		}
+	}
+	start := time.Now()
+	lanes.Follow(ctx, start, busy, idle)
+	asking("org_a", 2)
+	asking("org_b", 2)
+	lanes.Follow(ctx, start.Add(bus.LaneIdle-1), busy)
+	open(busy, idle)
+	lanes.Follow(ctx, start.Add(bus.LaneIdle), busy)
+	open(busy)
+	asking("org_b", 0)
+	asking("org_a", 2)
+
+	mustRequest(t, b, own("org_b", event.KindNotice, 1))
+	lanes.Follow(ctx, start.Add(bus.LaneIdle+1), idle)
+	open(busy, idle)
+	if got := next(t, calls, "the message of the lane that had closed"); got.DeliveryID != "org_b_notice_0001" {
+		t.Errorf("handled %s", got.DeliveryID)
+	}
+	asking("org_b", 2)
+	lanes.Follow(ctx, start.Add(2*bus.LaneIdle), idle)
+	open(idle)
+	asking("org_a", 0)
 }
 
 func TestLanesThatAreNotValidAreRefused(t *testing.T) {
