@@ -78,9 +78,15 @@ func config(key secret.Text, provider string) Config {
 // open starts a worker inside a process that has bus and store already.
 func open(t *testing.T, cfg Config) *house {
 	t.Helper()
+	return openAt(t, cfg, time.Now)
+}
+
+// openAt is open for a worker with a clock of its own.
+func openAt(t *testing.T, cfg Config, now func() time.Time) *house {
+	t.Helper()
 	conn := bustest.Bus(t, bustest.Server(t), func(c *bus.Config) { c.RetryTable = []time.Duration{time.Millisecond} })
-	store := ephemeral.NewMemory(time.Now)
-	worker, err := New(t.Context(), cfg, Parts{Ephemeral: store, Bus: conn, Telemetry: telemetry.New("test", "dev"), Log: quiet(t)})
+	store := ephemeral.NewMemory(now)
+	worker, err := New(t.Context(), cfg, Parts{Now: now, Ephemeral: store, Bus: conn, Telemetry: telemetry.New("test", "dev"), Log: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

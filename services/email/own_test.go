@@ -27,7 +27,7 @@ type street struct {
 	shared  *smtpsink.Server
 	t       *testing.T
 	options smtpsink.Options
-	forward atomic.Int64 // of the clock of own servers
+	forward atomic.Int64 // of the worker's clock
 	// by delivery, the outcomes that came
 	outcomesOf map[string][]event.Outcome
 }
@@ -46,10 +46,13 @@ func newStreet(t *testing.T, allow ...string) *street {
 	cfg := config(seal.NewKey(), "smtp")
 	s.shared, cfg.SMTP = server(t)
 	cfg.Own.Allow, cfg.Own.CAFile = allow, file
-	cfg.Own.Now = func() time.Time { return time.Now().Add(time.Duration(s.forward.Load())) }
-	s.house = open(t, cfg)
+	cfg.Own.Now = s.now
+	s.house = openAt(t, cfg, s.now)
 	return s
 }
+
+// now is the worker's clock.
+func (s *street) now() time.Time { return time.Now().Add(time.Duration(s.forward.Load())) }
 
 // move opens a mail server of an organization.
 func (s *street) move(org string, change func(*smtpsink.Options)) (*smtpsink.Server, event.MailServer) {
@@ -77,10 +80,15 @@ func (s *street) move(org string, change func(*smtpsink.Options)) (*smtpsink.Ser
 // organization of a server.
 func (s *street) send(id string, n int, by event.MailServer) {
 	s.t.Helper()
-	now := time.Now()
+	s.sendUntil(id, n, by, time.Now().Add(time.Hour))
+}
+
+// sendUntil is send for a mail whose life ends at a time.
+func (s *street) sendUntil(id string, n int, by event.MailServer, until time.Time) {
+	s.t.Helper()
 	r := event.Requested{
 		Kind: event.KindMagicLink, DeliveryID: id, N: n, RequestID: "r_" + id, TraceID: "t_" + id, Channel: event.ChannelOwnEmail,
-		Env: event.EnvDefault, OrgID: by.OrgID, CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(time.Hour).UnixMilli(),
+		Env: event.EnvDefault, OrgID: by.OrgID, CreatedAt: until.Add(-time.Hour).UnixMilli(), ExpiresAt: until.UnixMilli(),
 		Sealed: s.sealed(event.SealContent, id, example(event.KindMagicLink)), Server: s.sealed(event.SealServer, id, by),
 	}
 	if n == 1 {
