@@ -17,17 +17,19 @@ import (
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/listing"
+	"countersign.dev/services/api/internal/mailserver"
 	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/transfer"
 	"countersign.dev/services/api/internal/user"
 )
 
 // bigTables grow with users and with what is sent to them.
 var bigTables = []string{
 	"users", "factors", "recovery_sets", "activity", "guess_budgets", "send_gaps", "send_budgets", "deliveries", "delivery_attempts", "sandbox_messages",
-	"outbox", "password_budgets", "passwords", "password_history", "password_connections",
+	"outbox", "password_budgets", "passwords", "password_history", "password_connections", "grants", "user_imports",
 }
 
 // fill makes a thousand organizations with a million users and what hangs on
@@ -43,6 +45,9 @@ var fill = []string{
 		SELECT org_id, environment, id, id, account_id, 'sms', '', '', '', 0, 0, 0, 0, 'first', 1, 1, '' FROM users WHERE created_at <= 200000`,
 	`INSERT INTO recovery_sets SELECT org_id, environment, id, account_id, id, '', '', 0, FALSE, 0, NULL, 1 FROM users WHERE created_at <= 200000`,
 	`INSERT INTO activity SELECT org_id, environment, 0, created_at, account_id, 'a' || id, 'x', 'success', 'x', id, '', '{}', created_at, '' FROM users WHERE created_at <= 200000`,
+	`INSERT INTO activity_ends SELECT org_id, environment, chain, account_id, MAX(number), '', '' FROM activity GROUP BY org_id, environment, chain, account_id`,
+	`INSERT INTO grants SELECT org_id, environment, 'g' || id, account_id, id, '', '', '', '', 1, 1, 4000000000000, NULL FROM users WHERE created_at <= 200000`,
+	`INSERT INTO user_imports SELECT org_id, environment, id, account_id, id, 1, 1, 0, 0, 0, 0, 1, 1, 1 FROM users WHERE created_at <= 200000`,
 	`INSERT INTO guess_budgets SELECT org_id, environment, id, 'second_factor', account_id, 1, 1, 0, 1 FROM users WHERE created_at <= 200000`,
 	`INSERT INTO send_gaps SELECT decode(md5(id), 'hex'), 1, 4000000000000 + created_at FROM users WHERE created_at <= 200000`,
 	`INSERT INTO send_budgets SELECT 'user:' || id, 3600000, 4000000000000 + created_at, 1 FROM users WHERE created_at <= 200000`,
@@ -218,6 +223,8 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 		"45 Done":      func() error { return s.Done(ctx, []string{entry.ID}) },
 	})
 	maps.Copy(calls, passwordCalls(ctx, s, u))
+	maps.Copy(calls, transferCalls(ctx, s, u, tenant.ID{Account: "a", Org: fmt.Sprint("o", round+501), Env: tenant.Sandbox}))
+	maps.Copy(calls, serverCalls(ctx, s, of))
 	maps.Copy(calls, lifeCalls(ctx, s, u, user.User{ID: fmt.Sprint("u", round*1000+700), Tenant: of}))
 	names := make([]string, 0, len(calls))
 	for name := range calls {
@@ -280,5 +287,66 @@ func lifeCalls(ctx context.Context, s *sqlstore.Store, u, old user.User) map[str
 			_, err := s.Remind(ctx, none, never)
 			return err
 		},
+	}
+}
+
+// transferCalls makes every call of imports and exports, for the test that looks
+// for full scans. An export from the beginning reads an organization whose
+// numbers can be opened: it has none.
+func transferCalls(ctx context.Context, s *sqlstore.Store, u user.User, without tenant.ID) map[string]func() error {
+	f := transfer.File{Tenant: u.Tenant, Digest: id.UUID(), Run: id.UUID()}
+	write := func(mode transfer.Mode) error {
+		row := transfer.Row{Line: 1, User: newUser(u.Tenant, "moved@example.com"), Hash: foreignHash, ChangedAt: noon, Onto: func(*user.User) error { return nil }}
+		return s.ImportUsers(ctx, transfer.Batch{File: f, Mode: mode, Rows: []transfer.Row{row}, At: noon}, func([]transfer.Outcome) (transfer.Checkpoint, error) {
+			return transfer.Checkpoint{}, nil
+		})
+	}
+	calls := map[string]func() error{
+		"08a BeginImport":         func() error { _, err := s.BeginImport(ctx, f, noon, nil); return err },
+		"08b ImportUsers":         func() error { return write(transfer.Leave) },
+		"08c ImportUsers, skip":   func() error { return write(transfer.Leave) },
+		"08d ImportUsers, update": func() error { return write(transfer.Update) },
+		"08e FinishImport":        func() error { return s.FinishImport(ctx, f, noon, nil) },
+	}
+	last := map[string][]any{ // nothing comes after it
+		transfer.KindUser: {"v"}, transfer.KindFactor: {"v", ""}, transfer.KindRecovery: {"v"}, transfer.KindGrant: {"h"},
+		transfer.KindDelivery: {"e"}, transfer.KindActivity: {int64(4000000000000), ""},
+	}
+	for _, kind := range transfer.Kinds() {
+		calls["09 Export "+kind] = func() error {
+			for _, step := range []struct {
+				of    transfer.Scope
+				after []any
+			}{{transfer.Scope{Tenant: without}, nil}, {transfer.Scope{Tenant: u.Tenant}, last[kind]}, {transfer.Scope{Tenant: u.Tenant, UserID: u.ID}, nil}} {
+				if _, err := s.Export(ctx, kind, step.of, step.after, 200); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	return calls
+}
+
+// foreignHash is one that another system has made.
+const foreignHash = "$2a$04$abcdefghijklmnopqrstuuu1234567890123456789012345678901"
+
+// serverCalls makes every call about mail servers of organizations, for the
+// test that looks for full scans.
+func serverCalls(ctx context.Context, s *sqlstore.Store, of tenant.ID) map[string]func() error {
+	told := func() outbox.Entry {
+		return (&outbox.Composer{Now: func() time.Time { return noon }}).Event(happened(of, "", event.TypeServerChanged, nil))
+	}
+	put := func() error {
+		fresh := mailserver.Connection{ID: id.UUID(), Tenant: of, Active: true, Security: "tls", CreatedAt: noon, UpdatedAt: noon}
+		_, err := s.PutSMTPConnection(ctx, fresh, func(*mailserver.Connection) (outbox.Entry, error) { return told(), nil })
+		return err
+	}
+	return map[string]func() error{
+		"46a PutSMTPConnection":    put,
+		"46b PutSMTPConnection, 2": put,
+		"46c SMTPConnection":       func() error { _, err := s.SMTPConnection(ctx, of); return err },
+		"46d MailServer":           func() error { _, err := s.MailServer(ctx, of.Org, of.Env); return err },
+		"46e RemoveSMTPConnection": func() error { _, err := s.RemoveSMTPConnection(ctx, of, told()); return err },
 	}
 }
