@@ -199,6 +199,11 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "API keys and scopes",
 	},
+	api + "app": {
+		ours:  []string{"pkg/fault", api + "id", api + "tenant"},
+		never: outside,
+		why:   "apps: the OAuth clients of an organization's environment",
+	},
 	api + "activity": {
 		ours:  []string{"pkg/event", api + "listing", api + "tenant"},
 		never: outside,
@@ -246,6 +251,11 @@ var layers = map[string]layer{
 		never: outside,
 		tests: []string{api + "sqlstore", api + "apikey"}, // the real store, and a key that may exchange codes
 		why:   "what a login turns into: codes and refresh tokens; signs nothing",
+	},
+	api + "session": {
+		ours:  []string{"pkg/fault", api + "tenant", api + "user"},
+		never: outside,
+		why:   "sessions of browsers: what was proven in one, and for how long that counts; knows no page",
 	},
 	api + "challenge": {
 		ours:  []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "delivery", api + "guard", api + "id", api + "tenant"},

@@ -51,7 +51,8 @@ type Grant struct {
 	ID        string
 	Tenant    tenant.ID
 	UserID    string
-	ClientID  string // the API key's id
+	ClientID  string // the id of an API key or of an app
+	SessionID string // the browser session that it came of; empty for none
 	Scope     []string
 	AMR       []string // what was proven, RFC 8176
 	ACR       string   // what that is worth
@@ -83,6 +84,12 @@ type Session struct {
 	Grant
 	User user.User
 	Org  string // domain of the organization
+	// Profile is the shape of tokens that the client gets, as package app names
+	// them, and IDTokenAlg what signs its ID tokens; both are empty for an API
+	// key, whose tokens are the contract's.
+	Profile    string
+	Audience   string // of the gateway's tokens; empty: the client's id
+	IDTokenAlg string
 	// Nonce and Refresh are there after an exchange.
 	Nonce   string
 	Refresh secret.Text
@@ -156,7 +163,8 @@ type Service struct {
 type New struct {
 	Tenant      tenant.ID
 	UserID      string
-	ClientID    string // who may redeem the code: an API key's id
+	ClientID    string // who may redeem the code: the id of an API key or of an app
+	SessionID   string // the browser session that it comes of; empty for none
 	RedirectURI string // where the code is sent; empty when it is in an answer
 	Challenge   string // of PKCE, S256
 	Nonce       string
@@ -195,8 +203,8 @@ func (s *Service) Draft(n New) (Draft, secret.Text, error) {
 	code := id.Token()
 	return Draft{
 		Grant: Grant{
-			ID: id.UUID(), Tenant: n.Tenant, UserID: n.UserID, ClientID: n.ClientID, Scope: slices.Clone(n.Scope), AMR: proofs, ACR: level,
-			AuthTime: n.AuthTime, CreatedAt: now, ExpiresAt: now.Add(Absolute),
+			ID: id.UUID(), Tenant: n.Tenant, UserID: n.UserID, ClientID: n.ClientID, SessionID: n.SessionID, Scope: slices.Clone(n.Scope), AMR: proofs,
+			ACR: level, AuthTime: n.AuthTime, CreatedAt: now, ExpiresAt: now.Add(Absolute),
 		},
 		Code: Code{Digest: digest(code), RedirectURI: n.RedirectURI, Challenge: n.Challenge, Nonce: n.Nonce, ExpiresAt: now.Add(CodeLife)},
 	}, code, nil

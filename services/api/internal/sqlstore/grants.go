@@ -14,14 +14,14 @@ import (
 var _ grant.Store = (*Store)(nil)
 
 const (
-	grantColumns = `id, account_id, org_id, environment, user_id, client_id, scope, amr, acr, auth_time, created_at, expires_at, revoked_at`
+	grantColumns = `id, account_id, org_id, environment, user_id, client_id, session_id, scope, amr, acr, auth_time, created_at, expires_at, revoked_at`
 	oneGrant     = ` WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND id = $4`
 )
 
 func grantFields(g *grant.Grant) []any {
 	return []any{
-		&g.ID, &g.Tenant.Account, &g.Tenant.Org, &g.Tenant.Env, &g.UserID, &g.ClientID, document{&g.Scope}, document{&g.AMR}, &g.ACR,
-		instant{&g.AuthTime}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.RevokedAt},
+		&g.ID, &g.Tenant.Account, &g.Tenant.Org, &g.Tenant.Env, &g.UserID, &g.ClientID, &g.SessionID, document{&g.Scope},
+		document{&g.AMR}, &g.ACR, instant{&g.AuthTime}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.RevokedAt},
 	}
 }
 
@@ -35,11 +35,11 @@ func (s *Store) AddGrant(ctx context.Context, d grant.Draft) error {
 func addGrant(ctx context.Context, tx *sql.Tx, d grant.Draft) error {
 	g, c := d.Grant, d.Code
 	err := mustTouch(ctx, tx, user.ErrNotFound, stmt("add grant",
-		`INSERT INTO grants (account_id, org_id, environment, user_id, id, client_id, scope, amr, acr, auth_time, created_at, expires_at)
-		SELECT u.account_id, u.org_id, u.environment, u.id, $5, $6, $7, $8, $9, $10, $11, $12
+		`INSERT INTO grants (account_id, org_id, environment, user_id, id, client_id, session_id, scope, amr, acr, auth_time, created_at, expires_at)
+		SELECT u.account_id, u.org_id, u.environment, u.id, $5, $6, $7, $8, $9, $10, $11, $12, $13
 		FROM users u JOIN organizations o ON o.account_id = u.account_id AND o.id = u.org_id
 		WHERE u.account_id = $1 AND u.org_id = $2 AND u.environment = $3 AND u.id = $4 AND u.active = TRUE AND o.deleted_at IS NULL`,
-		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.ID, g.ClientID, list(g.Scope), list(g.AMR), g.ACR,
+		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.ID, g.ClientID, g.SessionID, list(g.Scope), list(g.AMR), g.ACR,
 		millis(g.AuthTime), millis(g.CreatedAt), millis(g.ExpiresAt)))
 	if orphan(err) {
 		return user.ErrNotFound.Because(err) // deleted at this moment
@@ -181,13 +181,15 @@ func (s *Store) LiveGrant(ctx context.Context, grantID string, at time.Time) (gr
 // liveGrant reads a grant whose user, organization and client all are alive.
 func (s *Store) liveGrant(ctx context.Context, q querier, grantID string, at time.Time) (found grant.Session, err error) {
 	err = one(ctx, q, grant.ErrInvalid, stmt("read grant",
-		`SELECT o.domain, g.id, g.account_id, g.org_id, g.environment, g.user_id, g.client_id, g.scope, g.amr, g.acr,
-			g.auth_time, g.created_at, g.expires_at, g.revoked_at
+		`SELECT o.domain, COALESCE(a.token_profile, ''), COALESCE(a.audience, ''), COALESCE(a.id_token_alg, ''), g.id, g.account_id, g.org_id, g.environment, g.user_id,
+			g.client_id, g.session_id, g.scope, g.amr, g.acr, g.auth_time, g.created_at, g.expires_at, g.revoked_at
 		FROM grants g
 		JOIN organizations o ON o.account_id = g.account_id AND o.id = g.org_id
-		JOIN api_keys k ON k.id = g.client_id AND k.account_id = g.account_id AND k.environment = g.environment
-		WHERE g.id = $1 AND g.revoked_at IS NULL AND g.expires_at > $2 AND o.deleted_at IS NULL AND k.revoked_at IS NULL`,
-		grantID, millis(at)), append([]any{&found.Org}, grantFields(&found.Grant)...)...)
+		LEFT JOIN api_keys k ON k.id = g.client_id AND k.account_id = g.account_id AND k.environment = g.environment AND k.revoked_at IS NULL
+		LEFT JOIN apps a ON a.id = g.client_id AND a.account_id = g.account_id AND a.org_id = g.org_id AND a.environment = g.environment
+			AND a.active = TRUE
+		WHERE g.id = $1 AND g.revoked_at IS NULL AND g.expires_at > $2 AND o.deleted_at IS NULL AND (k.id IS NOT NULL OR a.id IS NOT NULL)`,
+		grantID, millis(at)), append([]any{&found.Org, &found.Profile, &found.Audience, &found.IDTokenAlg}, grantFields(&found.Grant)...)...)
 	if err != nil {
 		return grant.Session{}, err
 	}

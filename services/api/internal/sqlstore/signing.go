@@ -23,7 +23,7 @@ func (s *Store) AddFirstSigningKey(ctx context.Context, k token.SigningKey) erro
 	_, err := exec(ctx, s.write, stmt("add signing key",
 		`INSERT INTO signing_keys (id, algorithm, sealed, created_at, starts_at, number)
 		SELECT $1, $2, $3, $4, $5, 1 WHERE NOT EXISTS (SELECT 1 FROM signing_keys)
-		ON CONFLICT (number) DO NOTHING`,
+		ON CONFLICT (algorithm, number) DO NOTHING`,
 		k.ID, k.Algorithm, k.Sealed, millis(k.CreatedAt), millis(k.StartsAt)))
 	return err
 }
@@ -35,7 +35,7 @@ func (s *Store) AddSigningKey(ctx context.Context, k token.SigningKey, after str
 		`INSERT INTO signing_keys (id, algorithm, sealed, created_at, starts_at, number)
 		SELECT $1, $2, $3, $4, $5, newest.number + 1
 		FROM signing_keys newest WHERE newest.id = $6 AND newest.number = (SELECT MAX(number) FROM signing_keys)
-		ON CONFLICT (number) DO NOTHING`,
+		ON CONFLICT (algorithm, number) DO NOTHING`,
 		k.ID, k.Algorithm, k.Sealed, millis(k.CreatedAt), millis(k.StartsAt), after))
 }
 

@@ -1,0 +1,51 @@
+// Package session owns the sessions of browsers: who has proven what in which
+// browser, and for how long that is believed.
+//
+// A session belongs to one user of one organization's environment. The browser
+// holds 256 random bits of it, stored as SHA-256 alone and replaced after each
+// proof, so that what somebody planted or saw before is worth nothing after.
+// One cookie holds the sessions of all environments that a browser is signed
+// in to (see [Set]).
+package session
+
+import (
+	"time"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+// How long a session lives (NIST SP 800-63B-4 2.2.3).
+const (
+	Idle     = time.Hour
+	Absolute = 24 * time.Hour
+	// Fresh is how long ago the last proof may be for changes of what somebody
+	// proves with.
+	Fresh = 5 * time.Minute
+)
+
+// Session is a session that is good at this moment.
+type Session struct {
+	ID       string // the sid of tokens, and no secret
+	Tenant   tenant.ID
+	Org      string // domain of the organization
+	User     user.User
+	AMR      []string // what was proven, as package grant names it
+	ACR      string
+	AuthTime time.Time // of the last proof
+	// Source is the masked address that it began at.
+	Source    string
+	CreatedAt time.Time
+	SeenAt    time.Time
+	ExpiresAt time.Time
+}
+
+// What may go wrong.
+var (
+	// ErrNone answers for every session that is not good, without saying why.
+	ErrNone = fault.New(fault.Unauthorized, "not_signed_in", "this browser is not signed in here, or was not used for too long; sign in again")
+	// ErrReauth answers where a proof is too old, or of too little, for a
+	// change of what somebody proves with.
+	ErrReauth = fault.New(fault.Forbidden, "reauth_required", "sign in again, with all that you have, within the last five minutes")
+)
