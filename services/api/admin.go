@@ -70,6 +70,7 @@ func (a *Admin) RevokeKey(ctx context.Context, clientID string) error {
 // SigningKey is a key that signs tokens, without its secret.
 type SigningKey struct {
 	ID        string
+	Algorithm string // ES256 or RS256
 	State     string // next, signing, verifying or retired
 	CreatedAt time.Time
 	StartsAt  time.Time
@@ -80,23 +81,28 @@ type SigningKey struct {
 // unless somebody is in a hurry.
 const SigningKeyLead = token.Lead
 
-// RotateSigningKey adds a signing key that signs after lead. The one before it
-// goes on verifying.
-func (a *Admin) RotateSigningKey(ctx context.Context, lead time.Duration) (SigningKey, error) {
-	k, err := a.tokens.Rotate(ctx, lead)
-	return signingKey(k), err
+// SigningAlgorithms lists what there are signing keys for.
+func SigningAlgorithms() []string { return token.Algorithms() }
+
+// RotateSigningKeys adds a signing key of each algorithm that is named, which
+// signs after lead; none names all. The ones before go on verifying.
+func (a *Admin) RotateSigningKeys(ctx context.Context, lead time.Duration, algorithms ...string) ([]SigningKey, error) {
+	added, err := a.tokens.Rotate(ctx, lead, algorithms...)
+	return signingKeys(added), err
 }
 
-// SigningKeys lists the signing keys, newest first.
+// SigningKeys lists the signing keys, newest first within each algorithm.
 func (a *Admin) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 	all, err := a.tokens.List(ctx)
-	var out []SigningKey
-	for _, k := range all {
-		out = append(out, signingKey(k))
-	}
-	return out, err
+	return signingKeys(all), err
 }
 
-func signingKey(k token.KeyStatus) SigningKey {
-	return SigningKey{ID: k.ID, State: string(k.State), CreatedAt: k.CreatedAt, StartsAt: k.StartsAt, LeavesAt: k.LeavesAt}
+func signingKeys(all []token.KeyStatus) []SigningKey {
+	var out []SigningKey
+	for _, k := range all {
+		out = append(out, SigningKey{
+			ID: k.ID, Algorithm: k.Algorithm, State: string(k.State), CreatedAt: k.CreatedAt, StartsAt: k.StartsAt, LeavesAt: k.LeavesAt,
+		})
+	}
+	return out
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"countersign.dev/services/api"
 	"countersign.dev/services/api/internal/grant"
 )
 
@@ -31,7 +32,7 @@ func (h *house) keysAt(path string) *jose.JSONWebKeySet {
 		h.t.Fatal(err)
 	}
 	for _, k := range set.Keys {
-		if !k.IsPublic() || !k.Valid() || k.Use != "sig" || k.Algorithm != "RS256" || k.KeyID == "" || len(k.Certificates) != 1 {
+		if !k.IsPublic() || !k.Valid() || k.Use != "sig" || !slices.Contains(api.SigningAlgorithms(), k.Algorithm) || k.KeyID == "" || len(k.Certificates) != 1 {
 			h.t.Errorf("%s: a key is not whole: %s", path, answer.raw)
 		}
 	}
@@ -41,7 +42,7 @@ func (h *house) keysAt(path string) *jose.JSONWebKeySet {
 // claimsOf verifies a token.
 func claimsOf(t *testing.T, set *jose.JSONWebKeySet, raw string) map[string]any {
 	t.Helper()
-	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,12 +116,12 @@ func TestPublishedKeys(t *testing.T) {
 				}
 			}
 		}
-		same(1)
+		same(2)
 		before := one.signIn(one.key("acme", "sandbox"))
-		if _, err := one.admin.RotateSigningKey(t.Context(), 0); err != nil {
+		if _, err := one.admin.RotateSigningKeys(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
-		same(2)
+		same(4)
 		after := one.signIn(one.key("acme", "sandbox"))
 		set := two.keysAt(paths[0])
 		for _, raw := range []string{before, after} {

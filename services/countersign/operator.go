@@ -107,21 +107,25 @@ func (c keyRevokeCommand) Run(ctx context.Context, p *process) error {
 }
 
 type signingKeyCommand struct {
-	Rotate signingKeyRotateCommand `cmd:"" help:"Add the next key that signs tokens; the old one goes on verifying for 25 hours."`
-	List   signingKeyListCommand   `cmd:"" help:"List the keys that sign and verify tokens, newest first."`
+	Rotate signingKeyRotateCommand `cmd:"" help:"Add the next keys that sign tokens; the old ones go on verifying for 25 hours."`
+	List   signingKeyListCommand   `cmd:"" help:"List the keys that sign and verify tokens, newest first of each algorithm."`
 }
 
 type signingKeyRotateCommand struct {
+	Alg   string        `enum:",ES256,RS256" default:"" help:"The algorithm whose key is replaced; both are unless one is named."`
 	After time.Duration `default:"2m" help:"When it begins to sign. Until then it is published, so that every replica and every client's cache knows it."`
 }
 
 func (c signingKeyRotateCommand) Run(ctx context.Context, p *process) error {
 	return p.operator(ctx, func(a *api.Admin) error {
-		key, err := a.RotateSigningKey(ctx, c.After)
-		if err != nil {
-			return err
+		algorithms := api.SigningAlgorithms()
+		if c.Alg != "" {
+			algorithms = []string{c.Alg}
 		}
-		_, err = fmt.Fprintf(p.stdout, "Signing key %s added; it signs from %s on.\n", key.ID, instant(key.StartsAt))
+		added, err := a.RotateSigningKeys(ctx, c.After, algorithms...)
+		for _, key := range added {
+			fmt.Fprintf(p.stdout, "Signing key %s for %s added; it signs from %s on.\n", key.ID, key.Algorithm, instant(key.StartsAt))
+		}
 		return err
 	})
 }
@@ -135,9 +139,9 @@ func (signingKeyListCommand) Run(ctx context.Context, p *process) error {
 			return err
 		}
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "KEY\tSTATE\tSIGNS FROM\tVERIFIES UNTIL")
+		fmt.Fprintln(table, "KEY\tALGORITHM\tSTATE\tSIGNS FROM\tVERIFIES UNTIL")
 		for _, key := range keys {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.ID, key.State, instant(key.StartsAt), instant(key.LeavesAt))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", key.ID, key.Algorithm, key.State, instant(key.StartsAt), instant(key.LeavesAt))
 		}
 		return table.Flush()
 	})

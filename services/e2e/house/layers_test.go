@@ -275,7 +275,7 @@ var layers = map[string]layer{
 		why:   "second factors: whose they are, and what becomes of them",
 	},
 	api + "token": {
-		ours:   []string{"pkg/fault", "pkg/secret", api + "apikey", api + "grant", api + "id", api + "user"},
+		ours:   []string{"pkg/fault", "pkg/secret", api + "apikey", api + "app", api + "grant", api + "id", api + "user"},
 		others: []string{"github.com/go-jose/go-jose/v4"},
 		never:  outside,
 		tests:  []string{api + "sqlstore", api + "tenant"}, // the real store, and whose tokens

@@ -43,6 +43,7 @@ const (
 	OpenID  = "openid"
 	Email   = "email"
 	Profile = "profile"
+	Phone   = "phone"
 )
 
 // Grant is what somebody has let a client have, and how they proved who they

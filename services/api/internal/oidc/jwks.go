@@ -12,12 +12,15 @@ type jwksOut struct {
 }
 
 type jwkOut struct {
-	Type        string   `json:"kty"`
+	Type        string   `json:"kty" doc:"RSA or EC."`
 	Use         string   `json:"use"`
 	Algorithm   string   `json:"alg"`
 	ID          string   `json:"kid"`
-	Modulus     string   `json:"n"`
-	Exponent    string   `json:"e"`
+	Modulus     string   `json:"n,omitempty" doc:"Of an RSA key."`
+	Exponent    string   `json:"e,omitempty" doc:"Of an RSA key."`
+	Curve       string   `json:"crv,omitempty" doc:"Of a key on an elliptic curve."`
+	X           string   `json:"x,omitempty" doc:"Of a key on an elliptic curve."`
+	Y           string   `json:"y,omitempty" doc:"Of a key on an elliptic curve."`
 	Certificate []string `json:"x5c"`
 }
 
@@ -43,7 +46,8 @@ func (a *API) keys(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (jw
 	out := jwksOut{Keys: []jwkOut{}}
 	for _, k := range published {
 		out.Keys = append(out.Keys, jwkOut{
-			Type: "RSA", Use: "sig", Algorithm: "RS256", ID: k.ID, Modulus: k.Modulus, Exponent: k.Exponent, Certificate: []string{k.Certificate},
+			Type: k.Type, Use: "sig", Algorithm: k.Algorithm, ID: k.ID, Modulus: k.Modulus, Exponent: k.Exponent, Curve: k.Curve, X: k.X, Y: k.Y,
+			Certificate: []string{k.Certificate},
 		})
 	}
 	return out, nil

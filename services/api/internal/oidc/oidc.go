@@ -190,7 +190,7 @@ func (a *API) tokens(ctx context.Context, session grant.Session, code secret.Tex
 	}
 	refresh := session.Refresh.Reveal()
 	out := tokenOut{
-		AccessToken: made.Access.Reveal(), RefreshToken: &refresh, TokenType: "Bearer", ExpiresIn: int(token.UserLife.Seconds()),
+		AccessToken: made.Access.Reveal(), RefreshToken: &refresh, TokenType: "Bearer", ExpiresIn: made.ExpiresIn,
 		Scope: scopes{session.Scope},
 	}
 	if !made.ID.IsZero() {

@@ -130,5 +130,19 @@ func TestOneOfManyReplicasMakesTheSigningKey(t *testing.T) {
 		if keys, err := b.SigningKeys(t.Context()); err != nil || len(keys) != 2 || keys[0].ID != "newer" {
 			t.Errorf("SigningKeys = %+v, %v, want the newest first", keys, err)
 		}
+
+		// Another algorithm has a row of its own.
+		elliptic := key()
+		elliptic.Algorithm = "ES256"
+		b.must(b.AddFirstSigningKey(t.Context(), elliptic))
+		next := key()
+		next.Algorithm = "ES256"
+		b.isErr(b.AddSigningKey(t.Context(), next, "newer"), token.ErrRotated)
+		b.must(b.AddSigningKey(t.Context(), next, elliptic.ID))
+		keys, err = b.SigningKeys(t.Context())
+		b.must(err)
+		if len(keys) != 4 || keys[0].ID != "newer" || keys[2].ID != next.ID || keys[3].ID != elliptic.ID {
+			t.Errorf("SigningKeys = %+v, want those of RSA first, and each newest first", keys)
+		}
 	})
 }

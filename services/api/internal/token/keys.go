@@ -2,21 +2,30 @@ package token
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"countersign.dev/pkg/fault"
-	"countersign.dev/services/api/internal/id"
 )
 
 // Signing keys are rows, sealed. A new one is published as soon as it is there
 // and signs from its start on; the one before it goes on verifying until
-// nobody can have a token of it any more. All of it follows from the rows and
+// nobody can have a token of it any more. Each algorithm has its own row of
+// keys, which knows nothing of the other. All of it follows from the rows and
 // the clock, so replicas agree without talking to each other.
+
+// What tokens are signed by (RFC 7518 3.1): ES256 where a client reads the
+// standards, RS256 where it reads nothing else.
+const (
+	ES256 = string(jose.ES256)
+	RS256 = string(jose.RS256)
+)
+
+// Algorithms lists what there are keys for.
+func Algorithms() []string { return []string{ES256, RS256} }
 
 const (
 	rsaBits    = 2048
@@ -50,13 +59,15 @@ type SigningKey struct {
 
 // Store keeps signing keys.
 type Store interface {
-	// SigningKeys lists them, newest first.
+	// SigningKeys lists them, those of RS256 before those of ES256 and each
+	// newest first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
-	// AddFirstSigningKey stores k unless there is one already, in one
-	// statement: of many replicas that start at once one succeeds.
+	// AddFirstSigningKey stores k unless there is one of its algorithm
+	// already, in one statement: of many replicas that start at once one
+	// succeeds.
 	AddFirstSigningKey(ctx context.Context, k SigningKey) error
-	// AddSigningKey stores k as the next one, or returns ErrRotated unless
-	// the newest one has the id after.
+	// AddSigningKey stores k as the next one of its algorithm, or returns
+	// ErrRotated unless the newest one of that has the id after.
 	AddSigningKey(ctx context.Context, k SigningKey, after string) error
 }
 
@@ -80,97 +91,68 @@ const (
 // KeyStatus is a signing key without its secret.
 type KeyStatus struct {
 	ID        string
+	Algorithm string // ES256 or RS256
 	State     State
 	CreatedAt time.Time
 	StartsAt  time.Time
 	LeavesAt  time.Time // zero while it has no successor
 }
 
-// ring is what a replica knows of the keys, newest first. It is never changed,
-// only replaced.
-type ring struct {
-	keys   []key
-	loaded time.Time
-}
-
-// key is one of them. Retired keys are not opened: what sealed them may be
-// gone, too.
-type key struct {
-	id          string
-	created     time.Time
-	starts      time.Time
-	leaves      time.Time
-	private     *rsa.PrivateKey
-	certificate []byte
-}
-
-func (k key) retired(now time.Time) bool { return !k.leaves.IsZero() && !now.Before(k.leaves) }
-
-// active is the newest key that has started. Where the clock of whoever made
-// the only one is ahead of ours, it is that one.
-func (r *ring) active(now time.Time) *key {
-	for i := range r.keys {
-		if !r.keys[i].starts.After(now) {
-			return &r.keys[i]
-		}
-	}
-	return &r.keys[len(r.keys)-1]
-}
-
-func (r *ring) find(id string) *key {
-	for i := range r.keys {
-		if r.keys[i].id == id {
-			return &r.keys[i]
-		}
-	}
-	return nil
-}
-
-// Prepare makes sure that a signing key exists and is loaded.
+// Prepare makes sure that a signing key of each algorithm exists and is loaded.
 func (s *Service) Prepare(ctx context.Context) error {
-	_, err := s.signer(ctx)
+	_, err := s.current(ctx)
 	return err
 }
 
-// Rotate adds the next signing key, which signs after lead. It returns
-// ErrRotated when somebody else did so at the same moment.
-func (s *Service) Rotate(ctx context.Context, lead time.Duration) (KeyStatus, error) {
+// Rotate adds the next signing key of each algorithm that is named, which signs
+// after lead; none names all. It returns ErrRotated when somebody else did so
+// at the same moment.
+func (s *Service) Rotate(ctx context.Context, lead time.Duration, algorithms ...string) ([]KeyStatus, error) {
 	if lead < 0 {
-		return KeyStatus{}, fault.New(fault.Invalid, "invalid_parameter", "a signing key cannot start in the past")
+		return nil, fault.New(fault.Invalid, "invalid_parameter", "a signing key cannot start in the past")
+	}
+	if len(algorithms) == 0 {
+		algorithms = Algorithms()
 	}
 	known, err := s.load(ctx)
 	if err != nil {
-		return KeyStatus{}, err
+		return nil, err
 	}
-	made, err := s.make()
-	if err != nil {
-		return KeyStatus{}, err
-	}
-	made.StartsAt = made.CreatedAt.Add(lead)
-	if err := s.Store.AddSigningKey(ctx, made, known.keys[0].id); err != nil {
-		return KeyStatus{}, err
+	var added []string
+	for _, name := range algorithms {
+		newest := known.newest(jose.SignatureAlgorithm(name))
+		if newest == nil {
+			return nil, fault.New(fault.Invalid, "invalid_parameter", "a signing key is for ES256 or for RS256")
+		}
+		made, err := s.make(newest.algorithm)
+		if err != nil {
+			return nil, err
+		}
+		made.StartsAt = made.CreatedAt.Add(lead)
+		if err := s.Store.AddSigningKey(ctx, made, newest.id); err != nil {
+			return nil, err
+		}
+		added = append(added, made.ID)
 	}
 	all, err := s.List(ctx)
-	if err != nil {
-		return KeyStatus{}, err
-	}
-	return all[0], nil
+	return slices.DeleteFunc(all, func(k KeyStatus) bool { return !slices.Contains(added, k.ID) }), err
 }
 
-// List returns all signing keys, newest first.
+// List returns all signing keys, newest first within each algorithm.
 func (s *Service) List(ctx context.Context) ([]KeyStatus, error) {
 	known, err := s.load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	now := s.Now()
-	active := known.active(now)
 	var out []KeyStatus
 	for i := range known.keys {
 		k := &known.keys[i]
-		status := KeyStatus{ID: k.id, State: Verifying, CreatedAt: k.created, StartsAt: k.starts, LeavesAt: k.leaves}
+		status := KeyStatus{
+			ID: k.id, Algorithm: string(k.algorithm), State: Verifying, CreatedAt: k.created, StartsAt: k.starts, LeavesAt: k.leaves,
+		}
 		switch {
-		case k == active:
+		case k == known.active(k.algorithm, now):
 			status.State = Signing
 		case k.retired(now):
 			status.State = Retired
@@ -182,15 +164,15 @@ func (s *Service) List(ctx context.Context) ([]KeyStatus, error) {
 	return out, nil
 }
 
-// signer returns the key that signs now.
-func (s *Service) signer(ctx context.Context) (*key, error) {
+// signer returns the key of an algorithm that signs now.
+func (s *Service) signer(ctx context.Context, algorithm jose.SignatureAlgorithm) (*key, error) {
 	known, err := s.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	active := known.active(s.Now())
-	if active.private == nil {
-		return nil, fmt.Errorf("signing key %s is retired", active.id)
+	active := known.active(algorithm, s.Now())
+	if active == nil || active.private == nil {
+		return nil, fmt.Errorf("no signing key for %s is good", algorithm)
 	}
 	return active, nil
 }
@@ -252,27 +234,31 @@ func (s *Service) current(ctx context.Context) (*ring, error) {
 	return fresh, nil
 }
 
-// load asks the store, and makes the first key where there is none.
+// load asks the store, and makes the first key of an algorithm that has none.
 func (s *Service) load(ctx context.Context) (*ring, error) {
 	asOf := s.Now() // the answer may be late, and what it says is no newer for that
 	stored, err := s.Store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(stored) == 0 {
-		first, err := s.make()
+	added := false
+	for _, algorithm := range Algorithms() {
+		if slices.ContainsFunc(stored, func(k SigningKey) bool { return k.Algorithm == algorithm }) {
+			continue
+		}
+		first, err := s.make(jose.SignatureAlgorithm(algorithm))
 		if err != nil {
 			return nil, err
 		}
 		if err := s.Store.AddFirstSigningKey(ctx, first); err != nil {
 			return nil, err
 		}
+		added = true
+	}
+	if added {
 		if stored, err = s.Store.SigningKeys(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if len(stored) == 0 {
-		return nil, errors.New("there is no signing key")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -282,78 +268,4 @@ func (s *Service) load(ctx context.Context) (*ring, error) {
 	}
 	s.ring = known
 	return known, nil
-}
-
-// merge makes a ring of the rows. Keys that are known already are not opened
-// again. A list that is older than what is known, by a read that was overtaken
-// by another, does not replace it.
-func (s *Service) merge(stored []SigningKey, asOf time.Time) (*ring, error) {
-	now := s.Now()
-	if s.ring != nil && len(stored) < len(s.ring.keys) {
-		return s.ring, nil
-	}
-	next := &ring{keys: make([]key, len(stored)), loaded: asOf}
-	var successor time.Time // the earliest start among the newer ones
-	for i, row := range stored {
-		k := key{id: row.ID, created: row.CreatedAt, starts: row.StartsAt}
-		if k.starts.IsZero() {
-			k.starts = row.CreatedAt
-		}
-		if i > 0 {
-			k.leaves = successor.Add(staysFor)
-		}
-		if i == 0 || k.starts.Before(successor) {
-			successor = k.starts
-		}
-		var before *key
-		if s.ring != nil {
-			before = s.ring.find(row.ID)
-		}
-		switch {
-		case k.retired(now):
-		case before != nil && before.private != nil:
-			k.private, k.certificate = before.private, before.certificate
-		default:
-			if err := s.open(&k, row); err != nil {
-				return nil, err
-			}
-		}
-		next.keys[i] = k
-	}
-	return next, nil
-}
-
-func (s *Service) make() (SigningKey, error) {
-	private, err := rsa.GenerateKey(rand.Reader, rsaBits)
-	if err != nil {
-		return SigningKey{}, fmt.Errorf("make signing key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return SigningKey{}, fmt.Errorf("encode signing key: %w", err)
-	}
-	kid := id.UUID()
-	sealed, err := s.Keys.Seal(purposeKey, kid, der)
-	if err != nil {
-		return SigningKey{}, fmt.Errorf("seal signing key: %w", err)
-	}
-	return SigningKey{ID: kid, Algorithm: string(algorithm), Sealed: sealed, CreatedAt: s.Now()}, nil
-}
-
-func (s *Service) open(k *key, row SigningKey) error {
-	der, err := s.Keys.Open(purposeKey, row.ID, row.Sealed)
-	if err != nil {
-		return fmt.Errorf("open signing key %s (were COUNTERSIGN_SEAL_KEYS replaced?): %w", row.ID, err)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return fmt.Errorf("decode signing key %s: %w", row.ID, err)
-	}
-	private, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return fmt.Errorf("signing key %s is not RSA", row.ID)
-	}
-	k.private = private
-	k.certificate, err = certify(*k)
-	return err
 }

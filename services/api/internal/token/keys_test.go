@@ -18,18 +18,24 @@ import (
 	"countersign.dev/services/api/internal/token"
 )
 
+// rotate adds the next key of RS256, which signs what an API key gets.
 func rotate(t *testing.T, s *token.Service, lead time.Duration) token.KeyStatus {
 	t.Helper()
-	k, err := s.Rotate(t.Context(), lead)
+	added, err := s.Rotate(t.Context(), lead, token.RS256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k
+	if len(added) != 1 || added[0].Algorithm != token.RS256 {
+		t.Fatalf("rotated %+v, want one key of RS256", added)
+	}
+	return added[0]
 }
 
-// state is the list of a replica's keys in words, newest first, and which are
-// published.
-func state(t *testing.T, s *token.Service) string {
+// state is the list of a replica's keys of RS256 in words, newest first, and
+// how many are published.
+func state(t *testing.T, s *token.Service) string { return stateOf(t, s, token.RS256) }
+
+func stateOf(t *testing.T, s *token.Service, algorithm string) string {
 	t.Helper()
 	all, err := s.List(t.Context())
 	if err != nil {
@@ -37,15 +43,23 @@ func state(t *testing.T, s *token.Service) string {
 	}
 	var words []string
 	for _, k := range all {
-		words = append(words, string(k.State))
+		if k.Algorithm == algorithm {
+			words = append(words, string(k.State))
+		}
 	}
-	return fmt.Sprint(strings.Join(words, " "), ", ", len(published(t, s).Keys), " published")
+	count := 0
+	for _, k := range published(t, s).Keys {
+		if k.Algorithm == algorithm {
+			count++
+		}
+	}
+	return fmt.Sprint(strings.Join(words, " "), ", ", count, " published")
 }
 
 // kid is the key that has signed a token.
 func kid(t *testing.T, raw string) string {
 	t.Helper()
-	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jwt.ParseSigned(raw, algorithms)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +165,7 @@ func TestReplicasPublishTheSame(t *testing.T) {
 		if first == "" {
 			first = got
 		}
-		if got != first || len(all) != 2 {
+		if got != first || len(all) != 3 {
 			t.Errorf("published:\n%s, want\n%s", got, first)
 		}
 	}
@@ -181,7 +195,7 @@ func (p *relyingParty) fetch() {
 }
 
 func (p *relyingParty) verify(raw string) error {
-	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jwt.ParseSigned(raw, algorithms)
 	if err != nil {
 		return err
 	}
@@ -365,7 +379,9 @@ func TestARetiredKeyIsNotOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	adding.Keys = fresh
-	rotate(t, adding, 0)
+	if _, err := adding.Rotate(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
 	m.pass(25*time.Hour - time.Millisecond)
 	m.keys = fresh
 	if err := m.service().Prepare(t.Context()); err == nil || !strings.Contains(err.Error(), "COUNTERSIGN_SEAL_KEYS") {

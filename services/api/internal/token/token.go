@@ -1,14 +1,20 @@
-// Package token makes and reads access tokens: those of API keys, and those of
-// end users with their ID tokens.
+// Package token makes and reads tokens: access tokens of API keys, of end users
+// and of apps, and ID tokens.
 //
-// They are JWTs in the shape that the contract's client SDKs demand (RS256,
-// typ JWT, the issuer in header and payload). An API key's token says which
-// key it was made for and no more that is believed: scopes and state of the
-// key are read at every call, so a revoked key ends its tokens at once. An end
-// user's names its grant, which package grant knows to be alive or not.
+// All are JWTs, in one of three shapes, which is the client's. API keys get
+// what the contract's client SDKs demand (RS256, typ JWT, the issuer in header
+// and payload), for themselves and for the users that log in to them. Apps get
+// what the standards say (RFC 9068 and OpenID Connect Core, see standard.go), or
+// what the contract's gateway clients read (see gateway.go).
+//
+// An API key's token says which key it was made for and no more that is
+// believed: scopes and state of the key are read at every call, so a revoked
+// key ends its tokens at once. An end user's names its grant, which package
+// grant knows to be alive or not.
 //
 // Each kind is read by a method of its own and by no other: [Service.Read],
-// [Service.ReadUser]; an ID token is read by none. Keys rotate: see keys.go.
+// [Service.ReadUser], [Service.ReadApp], [Service.ReadHint]. Keys rotate: see
+// keys.go.
 package token
 
 import (
@@ -30,13 +36,27 @@ import (
 // How long tokens live.
 const (
 	Life     = time.Hour        // an API key's
-	UserLife = 10 * time.Minute // an end user's access and ID token
+	UserLife = 10 * time.Minute // an end user's access and ID token (R-146), and an app's own
 )
 
 const (
-	algorithm = jose.RS256
-	maxSize   = 8 << 10 // bytes, before anything is parsed (R-132)
-	skew      = 60      // seconds that another replica's clock may be ahead
+	maxSize = 8 << 10 // bytes, before anything is parsed (R-132)
+	skew    = 60      // seconds that another replica's clock may be ahead
+)
+
+// form is what stands in the header of a kind of token, beside the key: no kind
+// is read in the form of another (RFC 8725 3.11).
+type form struct {
+	typ       string
+	algorithm jose.SignatureAlgorithm
+}
+
+// The forms.
+var (
+	contract   = form{"JWT", jose.RS256}    // all that the contract's clients read
+	accessES   = form{"at+jwt", jose.ES256} // RFC 9068
+	identityES = form{"JWT", jose.ES256}    // ID tokens of apps
+	identityRS = form{"JWT", jose.RS256}    // ID tokens of apps that read no ES256
 )
 
 // The kinds of tokens, as the claims type and jtt name them.
@@ -52,9 +72,12 @@ var ErrInvalid = fault.New(fault.Unauthorized, "unauthorized", "the access token
 
 // Service makes and reads tokens.
 type Service struct {
-	Store  Store
-	Keys   Sealer
-	Issuer string // base URL; the path of the account or organization is added
+	Store Store
+	Keys  Sealer
+	// Issuer is the base URL, without a slash at its end. It is the issuer of
+	// standard tokens; for the contract's, the path of the account or the
+	// organization is added.
+	Issuer string
 	Now    func() time.Time
 
 	mu      sync.RWMutex
@@ -64,11 +87,11 @@ type Service struct {
 	loading sync.Mutex
 }
 
-// standard claims of every token.
-type standard struct {
+// registered claims, as RFC 7519 4.1 calls them, of every token.
+type registered struct {
 	Issuer    string `json:"iss"`
 	Subject   string `json:"sub"`
-	ID        string `json:"jti"`
+	ID        string `json:"jti,omitempty"`
 	IssuedAt  int64  `json:"iat"`
 	Expiry    int64  `json:"exp"`
 	NotBefore int64  `json:"nbf,omitempty"` // never set by us, but obeyed
@@ -77,7 +100,7 @@ type standard struct {
 // claims of an API key's token: the union that every reading of the contract
 // accepts.
 type claims struct {
-	standard
+	registered
 	Type        string `json:"type"`
 	TokenType   string `json:"jtt"`
 	Version     int    `json:"ver"`
@@ -91,11 +114,12 @@ type claims struct {
 
 // Issue makes a token for a key.
 func (s *Service) Issue(ctx context.Context, k apikey.Key) (secret.Text, error) {
-	return s.sign(ctx, s.issuer(k.AccountDomain), claims{
-		standard: s.standard(s.issuer(k.AccountDomain), k.ID, Life),
-		Type:     typeAPIKey, TokenType: kindAPIKey, Version: 1, Database: k.Env, Environment: k.Env,
+	issuer := s.issuer(k.AccountDomain)
+	return s.sign(ctx, draft{contract, issuer, claims{
+		registered: s.registered(issuer, k.ID, Life),
+		Type:       typeAPIKey, TokenType: kindAPIKey, Version: 1, Database: k.Env, Environment: k.Env,
 		Org: k.AccountDomain, Tenant: k.AccountDomain, Client: k.ID, Scope: strings.Join(k.Scopes, " "),
-	})
+	}})
 }
 
 // Read verifies an API key's token and returns the id of its key with the
@@ -103,21 +127,21 @@ func (s *Service) Issue(ctx context.Context, k apikey.Key) (secret.Text, error) 
 // fault.
 func (s *Service) Read(ctx context.Context, raw secret.Text) (keyID, account, env string, err error) {
 	var c claims
-	if err := s.verify(ctx, raw, &c); err != nil {
+	if err := s.verify(ctx, raw, contract, &c); err != nil {
 		return "", "", "", err
 	}
-	if c.Type != typeAPIKey || c.TokenType != kindAPIKey || !s.holds(c.standard, c.Tenant) {
+	if c.Type != typeAPIKey || c.TokenType != kindAPIKey || c.Tenant == "" || !s.holds(c.registered, s.issuer(c.Tenant)) {
 		return "", "", "", ErrInvalid
 	}
 	return c.Client, c.Tenant, c.Environment, nil
 }
 
-// issuer is who signs for an account or an organization.
+// issuer is who signs the contract's tokens for an account or an organization.
 func (s *Service) issuer(domain string) string { return s.Issuer + "/t/" + domain }
 
-func (s *Service) standard(issuer, subject string, life time.Duration) standard {
+func (s *Service) registered(issuer, subject string, life time.Duration) registered {
 	now := s.Now()
-	return standard{
+	return registered{
 		Issuer: issuer, Subject: subject, ID: id.UUID(),
 		// Client SDKs demand that iat lies strictly in the past.
 		IssuedAt: now.Unix() - 1, Expiry: now.Add(life).Unix(),
@@ -125,51 +149,40 @@ func (s *Service) standard(issuer, subject string, life time.Duration) standard 
 }
 
 // holds checks what is the same for every kind: issuer and times.
-func (s *Service) holds(c standard, domain string) bool {
-	now := s.Now().Unix()
-	return domain != "" && c.Issuer == s.issuer(domain) && now < c.Expiry && c.IssuedAt <= now+skew && c.NotBefore <= now+skew
+func (s *Service) holds(c registered, issuer string) bool {
+	return s.Now().Unix() < c.Expiry && s.begun(c, issuer)
 }
 
-// sign makes a token of claims, with the header that the contract wants.
-func (s *Service) sign(ctx context.Context, issuer string, claims any) (secret.Text, error) {
-	key, err := s.signer(ctx)
+// begun is holds for what may have expired.
+func (s *Service) begun(c registered, issuer string) bool {
+	now := s.Now().Unix()
+	return c.Issuer == issuer && c.IssuedAt <= now+skew && c.NotBefore <= now+skew
+}
+
+// draft is a token that is not signed yet.
+type draft struct {
+	form
+	issuer string // for the header, where the contract's clients read it; empty: not there
+	claims any
+}
+
+// sign makes a token of a draft, by the key of its algorithm.
+func (s *Service) sign(ctx context.Context, d draft) (secret.Text, error) {
+	key, err := s.signer(ctx, d.algorithm)
 	if err != nil {
 		return secret.Text{}, err
 	}
-	options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", key.id).WithHeader("iss", issuer)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key.private}, options)
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(d.typ)).WithHeader("kid", key.id)
+	if d.issuer != "" {
+		options = options.WithHeader("iss", d.issuer)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: key.algorithm, Key: key.private}, options)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("make signer: %w", err)
 	}
-	raw, err := jwt.Signed(signer).Claims(claims).Serialize()
+	raw, err := jwt.Signed(signer).Claims(d.claims).Serialize()
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("sign token: %w", err)
 	}
 	return secret.New(raw), nil
-}
-
-// verify checks size, form, algorithm, type and signature, in this order, and
-// reads the claims. Of the header it believes the key id alone, which names
-// one of our own keys or nothing.
-func (s *Service) verify(ctx context.Context, raw secret.Text, into any) error {
-	text := raw.Reveal()
-	if len(text) > maxSize || strings.Count(text, ".") != 2 {
-		return ErrInvalid
-	}
-	parsed, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{algorithm})
-	if err != nil || len(parsed.Headers) != 1 {
-		return ErrInvalid.Because(err)
-	}
-	header := parsed.Headers[0]
-	if typ, _ := header.ExtraHeaders[jose.HeaderType].(string); typ != "JWT" {
-		return ErrInvalid
-	}
-	key, err := s.verifier(ctx, header.KeyID)
-	if err != nil {
-		return err
-	}
-	if err := parsed.Claims(&key.private.PublicKey, into); err != nil {
-		return ErrInvalid.Because(err)
-	}
-	return nil
 }

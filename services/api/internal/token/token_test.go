@@ -26,6 +26,9 @@ import (
 
 const issuer = "https://login.example.com"
 
+// algorithms are those that a token may have.
+var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.RS256}
+
 var key = apikey.Key{ID: "7f3b0a44-0000-4000-8000-000000000000", AccountDomain: "acme", Env: "sandbox", Scopes: []string{"users:read"}}
 
 // minted is a token service on a real store, with a clock of its own.
@@ -166,7 +169,7 @@ func edit(t *testing.T, segment, name, value string) string {
 // resign makes a token with the claims and header of another one.
 func resign(t *testing.T, raw string, signer jose.SigningKey) string {
 	t.Helper()
-	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jwt.ParseSigned(raw, algorithms)
 	if err != nil {
 		t.Fatal(err)
 	}

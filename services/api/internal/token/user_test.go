@@ -56,7 +56,7 @@ func issueUser(t *testing.T, s *token.Service, of grant.Session, code string) to
 // its header and claims.
 func opened(t *testing.T, s *token.Service, raw secret.Text) (header, claims map[string]any) {
 	t.Helper()
-	parsed, err := jwt.ParseSigned(raw.Reveal(), []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jwt.ParseSigned(raw.Reveal(), algorithms)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,9 +83,13 @@ func published(t *testing.T, s *token.Service) *jose.JSONWebKeySet {
 	}
 	set := &jose.JSONWebKeySet{}
 	for _, k := range all {
-		text, err := json.Marshal(map[string]any{
-			"kty": "RSA", "use": "sig", "alg": "RS256", "kid": k.ID, "n": k.Modulus, "e": k.Exponent, "x5c": []string{k.Certificate},
-		})
+		fields := map[string]any{"kty": k.Type, "use": "sig", "alg": k.Algorithm, "kid": k.ID, "x5c": []string{k.Certificate}}
+		for name, value := range map[string]string{"n": k.Modulus, "e": k.Exponent, "crv": k.Curve, "x": k.X, "y": k.Y} {
+			if value != "" {
+				fields[name] = value
+			}
+		}
+		text, err := json.Marshal(fields)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +146,8 @@ func TestTokensOfAUser(t *testing.T) {
 	got, err := s.ReadUser(t.Context(), made.Access)
 	want := token.Access{
 		ID: got.ID, GrantID: loggedIn().Grant.ID, UserID: loggedIn().User.ID, ClientID: key.ID, Org: "shop", Env: "sandbox", Scope: loggedIn().Scope,
-		AMR: loggedIn().AMR, ACR: "aal2", AuthTime: loggedIn().AuthTime, Expiry: time.Unix(until, 0).UTC(),
+		AMR: loggedIn().AMR, ACR: "aal2", AuthTime: loggedIn().AuthTime, Audience: issuer + "/t/shop",
+		IssuedAt: time.Unix(at, 0).UTC(), Expiry: time.Unix(until, 0).UTC(),
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("ReadUser = %+v, %v, want %+v", got, err, want)
@@ -208,7 +213,7 @@ func (m *minted) forgeBy(t *testing.T, row token.SigningKey, header, claims map[
 		t.Fatal(err)
 	}
 	options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", row.ID)
-	algorithm := jose.RS256
+	algorithm := jose.SignatureAlgorithm(row.Algorithm)
 	for name, value := range header {
 		if other, ok := value.(jose.SignatureAlgorithm); ok {
 			algorithm = other
@@ -362,7 +367,7 @@ func symmetricBy(t *testing.T, s *token.Service, raw string) string {
 // embedded is a token that brings or names the key it is signed with.
 func embedded(t *testing.T, raw, how string) string {
 	t.Helper()
-	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jwt.ParseSigned(raw, algorithms)
 	if err != nil {
 		t.Fatal(err)
 	}
