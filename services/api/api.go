@@ -48,6 +48,7 @@ import (
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/relay"
+	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
@@ -80,6 +81,7 @@ type Service struct {
 	relay     *relay.Relay
 	outgoing  *relay.Outgoing // wakes for what rules have put into the outbox
 	grants    *grant.Service
+	sessions  *session.Service
 	reminders *password.Reminders
 	turns     *hashing.Pool
 	filter    *filterFile // nil without one
@@ -164,10 +166,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	s.grants = &grant.Service{Store: s.store, Keys: keys.database, Now: now, Alarm: s.reused}
 	s.admin = &Admin{tenants: tenants, keys: apiKeys, tokens: tokens, store: s.store}
 	s.relay = &relay.Relay{Bus: s.bus, Deliveries: deliveries, Log: s.log, Observe: s.metrics.outcome}
-	s.pipeline = &pipeline.Pipeline{
-		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
-		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
-	}
+	s.wirePipeline(keys, tenants, tokens, factors)
 	with, err := s.wireLogins(keys, users, factors, news, hasher)
 	if err != nil {
 		return err
@@ -196,6 +195,16 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		s.tables = append(s.tables, (&pages.Inbox{Messages: deliveries, BaseURL: s.cfg.BaseURL}).Routes())
 	}
 	return nil
+}
+
+// wirePipeline builds what checks every request, with who may call.
+func (s *Service) wirePipeline(keys keyrings, tenants *tenant.Service, tokens *token.Service, factors *factor.Service) {
+	s.sessions = &session.Service{Store: s.store, Now: time.Now}
+	s.pipeline = &pipeline.Pipeline{
+		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
+		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
+		People: pipeline.People{Tokens: tokens, Grants: s.grants, Sessions: s.sessions, Factors: factors, Now: time.Now},
+	}
 }
 
 // route builds the router from the tables, inside the house of pkg/web.
@@ -228,6 +237,7 @@ func (s *Service) Add(g *run.Group) {
 	g.Add("outbox", s.outgoing.Run)
 	g.Add("sweeper", s.relay.Sweeps)
 	g.Add("grants", func(ctx context.Context) error { return s.sweep(ctx, "grants", s.grants.Sweep) })
+	g.Add("sessions", func(ctx context.Context) error { return s.sweep(ctx, "sessions", s.sessions.Sweep) })
 	g.Add("reminders", func(ctx context.Context) error { return s.sweep(ctx, "reminders", s.reminders.Sweep) })
 	if s.filter != nil {
 		g.Add("breach filter", s.filter.follow)

@@ -63,9 +63,18 @@ func mistakes(t *testing.T, route pipeline.Route) (found []string) {
 		must(route.Reach == pipeline.Nobody, "touches a tenant's data and takes no credential")
 	case pipeline.Optional:
 		must(route.Scope == "" && route.Reach == pipeline.Nobody, "asks for what only a credential has, and takes requests without one")
+	case pipeline.UserToken:
+		must(route.Reach == pipeline.Nobody, "reaches what an API key names, and takes none")
+		must(!route.Page && !route.Form, "is a page, whose browser sends no token")
+	case pipeline.Browser:
+		must(route.Scope == "" && route.Reach == pipeline.Nobody, "asks for what only an API key has, and takes none")
+		must(route.Page && !route.CORS, "takes a browser's session and is no page, or one that other origins may call")
+		must(strings.Contains(route.Path, "{"+pipeline.RealmParameter+"}"), "takes a browser's session and does not say of which realm")
 	default:
 		must(false, "takes a credential that nobody knows")
 	}
+	must(!route.Fresh || route.Credential == pipeline.Browser, "asks for a fresh proof, and takes no session")
+	must(!route.Page || !route.CORS, "is a page that other origins may call")
 	switch route.Reach {
 	case pipeline.Organization, pipeline.Remembered:
 		must(place, "touches an organization that its path does not name")

@@ -253,8 +253,9 @@ var layers = map[string]layer{
 		why:   "what a login turns into: codes and refresh tokens; signs nothing",
 	},
 	api + "session": {
-		ours:  []string{"pkg/fault", api + "tenant", api + "user"},
+		ours:  []string{"pkg/fault", "pkg/secret", api + "grant", api + "id", api + "tenant", api + "user"},
 		never: outside,
+		tests: []string{api + "sqlstore", api + "apikey"}, // the real store, and a key that may exchange codes
 		why:   "sessions of browsers: what was proven in one, and for how long that counts; knows no page",
 	},
 	api + "challenge": {
@@ -321,7 +322,7 @@ var layers = map[string]layer{
 	},
 	api + "sqlstore": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "delivery", api + "factor",
-			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "template", api + "tenant",
+			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "session", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
@@ -344,7 +345,7 @@ var layers = map[string]layer{
 	},
 	api + "pipeline": {
 		ours: []string{"pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/secret", "pkg/web",
-			api + "apikey", api + "input", api + "tenant", api + "token"},
+			api + "apikey", api + "app", api + "grant", api + "input", api + "session", api + "tenant", api + "token"},
 		others: []string{"github.com/go-chi/chi/v5"},
 		never:  []string{"database/sql", "os"},
 		tests:  []string{api + "sqlstore"}, // the real store
@@ -386,7 +387,7 @@ var layers = map[string]layer{
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "breach", api + "callback", api + "challenge", api + "delivery",
 			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "mailserver", api + "notice", api + "oidc",
-			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "sqlstore", api + "template", api + "tenant",
+			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},

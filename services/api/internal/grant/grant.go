@@ -44,6 +44,9 @@ const (
 	Email   = "email"
 	Profile = "profile"
 	Phone   = "phone"
+	// Offline lets a grant outlive the logout of the browser session that it
+	// came of (OpenID Connect Core 11); it decides nothing else.
+	Offline = "offline_access"
 )
 
 // Grant is what somebody has let a client have, and how they proved who they
@@ -187,7 +190,7 @@ func (s *Service) NewCode(ctx context.Context, n New) (secret.Text, error) {
 
 // Draft is NewCode without storing anything.
 func (s *Service) Draft(n New) (Draft, secret.Text, error) {
-	proofs, level, err := assess(n.AMR)
+	proofs, level, err := Assess(n.AMR)
 	if err != nil {
 		return Draft{}, secret.Text{}, err
 	}

@@ -33,9 +33,9 @@ const (
 
 var factors = map[string]string{Password: first, Mail: first, SMS: second, App: second, Recovery: second}
 
-// assess brings recorded proofs into one order and says what they are worth.
+// Assess brings recorded proofs into one order and says what they are worth.
 // Two proofs of one factor are one factor.
-func assess(recorded []string) (amr []string, acr string, err error) {
+func Assess(recorded []string) (amr []string, acr string, err error) {
 	proven := map[string]bool{}
 	for _, proof := range recorded {
 		if proof == Several {

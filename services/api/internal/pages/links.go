@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 	"time"
 
 	"countersign.dev/pkg/fault"
@@ -53,14 +52,14 @@ func (l *Links) Routes() []pipeline.Route {
 		}
 	}
 	verify := page(http.MethodGet, VerifyPath, "Open a link from a mail", http.StatusSeeOther)
-	verify.Handler, verify.Write = pipeline.Handle(l.verify), depart
+	verify.Handler, verify.Write = pipeline.Handle(l.verify), pipeline.Depart
 	callback := page(http.MethodGet, CallbackPath, "Open a link from a mail, with the token in the query", http.StatusSeeOther)
-	callback.Handler, callback.Write = pipeline.Handle(l.callback), depart
+	callback.Handler, callback.Write = pipeline.Handle(l.callback), pipeline.Depart
 	show := page(http.MethodGet, LinkPath, "Show what a link will do", http.StatusOK)
 	show.Cookie, show.Handler, show.Write = l.cookieName(), pipeline.Handle(l.show), l.writeLink
 	follow := page(http.MethodPost, LinkPath, "Use a link and go on to the app", http.StatusSeeOther)
 	follow.Cookie, follow.Form, follow.Strict, follow.BodyOnly = l.cookieName(), true, true, true
-	follow.Handler, follow.Write = pipeline.Handle(l.follow), depart
+	follow.Handler, follow.Write = pipeline.Handle(l.follow), pipeline.Depart
 	return []pipeline.Route{verify, callback, show, follow}
 }
 
@@ -73,21 +72,21 @@ type followIn struct {
 	PageToken secret.Text `in:"page_token"`
 }
 
-func (l *Links) verify(_ context.Context, c pipeline.Call, _ pipeline.Nothing) (departure, error) {
+func (l *Links) verify(_ context.Context, c pipeline.Call, _ pipeline.Nothing) (pipeline.Departure, error) {
 	return l.enter(secret.New(c.Path("token")))
 }
 
-func (l *Links) callback(_ context.Context, _ pipeline.Call, in callbackIn) (departure, error) {
+func (l *Links) callback(_ context.Context, _ pipeline.Call, in callbackIn) (pipeline.Departure, error) {
 	return l.enter(in.Token)
 }
 
 // enter takes the token out of the address: a page at that address would hand
 // it to whatever it links to, and leave it in the browser's history.
-func (l *Links) enter(token secret.Text) (departure, error) {
+func (l *Links) enter(token secret.Text) (pipeline.Departure, error) {
 	if !tokenShape.MatchString(token.Reveal()) {
-		return departure{}, link.ErrDead
+		return pipeline.Departure{}, link.ErrDead
 	}
-	return departure{to: secret.New(l.path()), cookie: l.cookie(token.Reveal(), int(linkCookieLife.Seconds()))}, nil
+	return l.depart(secret.New(l.path()), token, int(linkCookieLife.Seconds())), nil
 }
 
 func (l *Links) show(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (linkPage, error) {
@@ -101,15 +100,15 @@ func (l *Links) show(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (
 	return linkPage{view, c.PageToken}, err
 }
 
-func (l *Links) follow(ctx context.Context, c pipeline.Call, _ followIn) (departure, error) {
+func (l *Links) follow(ctx context.Context, c pipeline.Call, _ followIn) (pipeline.Departure, error) {
 	if !tokenShape.MatchString(c.Cookie.Reveal()) {
-		return departure{}, link.ErrDead
+		return pipeline.Departure{}, link.ErrDead
 	}
 	to, err := l.Links.Follow(ctx, c.Cookie, c.Source)
 	if err != nil {
-		return departure{}, err
+		return pipeline.Departure{}, err
 	}
-	return departure{to: to, cookie: l.cookie("", -1)}, nil
+	return l.depart(to, secret.Text{}, -1), nil
 }
 
 // path is that of the clean page, below the base URL's own.
@@ -121,32 +120,9 @@ func (l *Links) path() string {
 	return base.EscapedPath() + LinkPath
 }
 
-func (l *Links) secure() bool { return strings.HasPrefix(l.BaseURL, "https:") }
+func (l *Links) cookieName() string { return pipeline.CookiesOf(l.BaseURL).Name(LinkCookie) }
 
-func (l *Links) cookieName() string {
-	if l.secure() {
-		return "__Host-" + LinkCookie
-	}
-	return LinkCookie
-}
-
-func (l *Links) cookie(value string, seconds int) *http.Cookie {
-	return &http.Cookie{ //nolint:gosec // Secure is off where the base URL is http, which only a development server has
-		Name: l.cookieName(), Value: value, Path: "/", MaxAge: seconds,
-		Secure: l.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	}
-}
-
-// departure sends the browser elsewhere, with a cookie or without it.
-type departure struct {
-	to     secret.Text
-	cookie *http.Cookie
-}
-
-// depart has no body: it would be one more place where the address stands.
-func depart(w http.ResponseWriter, _ *http.Request, status int, answer any) {
-	d, _ := answer.(departure) // what the handlers above return
-	http.SetCookie(w, d.cookie)
-	w.Header().Set("Location", d.to.Reveal())
-	w.WriteHeader(status)
+// depart sends the browser elsewhere, with the cookie of these pages.
+func (l *Links) depart(to, value secret.Text, seconds int) pipeline.Departure {
+	return pipeline.Departure{To: to, Cookies: []*http.Cookie{pipeline.CookiesOf(l.BaseURL).Make(l.cookieName(), value, seconds)}}
 }

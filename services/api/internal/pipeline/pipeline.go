@@ -55,7 +55,10 @@ type Pipeline struct {
 	// Forms and BaseURL are for pages: see [Route].
 	Forms   Forms
 	BaseURL string
+	People  People
+	Origins Origins         // nil knows none
 	hosts   map[string]bool // what the base URL's host may be called
+	cookies Cookies
 }
 
 // Rate is how often one caller may call a route of a class.
@@ -80,10 +83,13 @@ var (
 // Mount builds the router of the tables. Unknown paths and methods answer as
 // faults of the API, always JSON.
 func (p *Pipeline) Mount(mux chi.Router, tables ...[]Route) {
-	p.hosts = hostsOf(p.BaseURL)
+	p.hosts, p.cookies = hostsOf(p.BaseURL), CookiesOf(p.BaseURL)
 	for _, route := range slices.Concat(tables...) {
 		handler := p.serve(route)
 		mux.Method(route.Method, route.Path, handler)
+		if route.CORS {
+			mux.Method(http.MethodOptions, route.Path, p.preflight(mux, route.Path))
+		}
 		if route.Page && route.Method == http.MethodGet {
 			mux.Method(http.MethodHead, route.Path, handler)
 		}
@@ -91,10 +97,7 @@ func (p *Pipeline) Mount(mux chi.Router, tables ...[]Route) {
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		web.WriteFault(w, r, fault.New(fault.NotFound, "not_found", "there is no such path; see the API documentation"))
 	})
-	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", Allowed(mux, r))
-		web.WriteFault(w, r, fault.New(fault.Method, "method_not_allowed", "this path does not take that method; the Allow header names those it takes"))
-	})
+	mux.MethodNotAllowed(p.methodNotAllowed(mux))
 }
 
 // Allowed names the methods that the router takes on the path of a request.
@@ -143,9 +146,9 @@ func (p *Pipeline) serve(route Route) http.HandlerFunc {
 // is known to be allowed.
 func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route) (any, error) {
 	ctx := r.Context()
-	call := Call{TraceID: logs.RequestID(ctx), Source: web.ClientIP(ctx), Request: r, path: pathOf(r)}
+	call := Call{TraceID: logs.RequestID(ctx), Source: web.ClientIP(ctx), Request: r, path: pathOf(r), serveApp: p.crossOrigin(w, r, route.CORS)}
 	clock := watch{within: route.Within}
-	if err := clock.run(ctx, func(ctx context.Context) error { return p.admit(ctx, r, route, &call) }); err != nil {
+	if err := clock.run(ctx, func(ctx context.Context) error { return p.admit(ctx, w, r, route, &call) }); err != nil {
 		return nil, err
 	}
 	if route.BodyOnly && r.URL.RawQuery != "" {
@@ -181,7 +184,7 @@ func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route) (
 }
 
 // admit finds out who calls, how often, and whether and where they may.
-func (p *Pipeline) admit(ctx context.Context, r *http.Request, route Route, call *Call) error {
+func (p *Pipeline) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, route Route, call *Call) error {
 	if err := p.authenticate(ctx, r, route, call); err != nil {
 		return err
 	}
@@ -195,8 +198,11 @@ func (p *Pipeline) admit(ctx context.Context, r *http.Request, route Route, call
 	if err := p.visit(r, route, call); err != nil {
 		return err
 	}
-	if route.Scope != "" && !call.Key.Has(route.Scope) {
-		return fault.Newf(fault.Forbidden, "insufficient_scope", "this call needs the scope %s, which the API key does not have", route.Scope)
+	if err := p.person(ctx, w, r, route, call); err != nil {
+		return err
+	}
+	if route.Scope != "" && !call.has(route.Scope) {
+		return fault.Newf(fault.Forbidden, "insufficient_scope", "this call needs the scope %s, which the API key or access token does not have", route.Scope)
 	}
 	return place(route, call)
 }
@@ -219,7 +225,7 @@ func (w *watch) run(ctx context.Context, do func(ctx context.Context) error) err
 
 func (p *Pipeline) authenticate(ctx context.Context, r *http.Request, route Route, call *Call) error {
 	switch route.Credential {
-	case None:
+	case None, UserToken, Browser: // see person
 		return nil
 	case Optional:
 		if err := p.identify(ctx, r, route, call); fault.KindOf(err) != fault.Unauthorized {
@@ -233,11 +239,11 @@ func (p *Pipeline) authenticate(ctx context.Context, r *http.Request, route Rout
 
 // identify reads the caller's token. There is no caller unless it is good.
 func (p *Pipeline) identify(ctx context.Context, r *http.Request, route Route, call *Call) error {
-	scheme, raw, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) != 1 {
+	raw, ok := bearer(r)
+	if !ok {
 		return token.ErrInvalid
 	}
-	keyID, account, env, err := p.Tokens.Read(ctx, secret.New(strings.TrimSpace(raw)))
+	keyID, account, env, err := p.Tokens.Read(ctx, raw)
 	if err != nil {
 		return err
 	}

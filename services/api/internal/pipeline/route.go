@@ -19,8 +19,12 @@ import (
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/input"
+	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
 )
 
 // Credential is what a route asks of its caller.
@@ -35,6 +39,11 @@ const (
 	// bad token is as good as none: whoever gets a new one may send the old one
 	// along. What needs a caller asks for Call.Key.
 	Optional Credential = "optional"
+	// UserToken is the Bearer access token of a user, whose grant is good at
+	// this moment. What else comes is refused as RFC 6750 3.1 says.
+	UserToken Credential = "user_token"
+	// Browser is the session that a browser has in the {realm} of the path.
+	Browser Credential = "browser"
 )
 
 // Reach is whose data a route touches.
@@ -80,6 +89,14 @@ type Route struct {
 	// Form marks what a page's form sends. It is taken from our own pages
 	// only, with the token that was made for the browser's cookie.
 	Form bool
+	// CORS lets pages of origins that an app lists call the path, never with
+	// credentials of the browser.
+	CORS bool
+	// Sessions gives the handler the browser's cookie of sessions.
+	Sessions bool
+	// Fresh wants, beside Browser, a proof of the last minutes at the highest
+	// level that the user has.
+	Fresh bool
 	// Idempotent takes an Idempotency-Key: every route that sends or creates.
 	Idempotent bool
 	Success    int // status; zero means 200
@@ -118,9 +135,16 @@ type Call struct {
 	// none; PageToken goes into the form of a page that is about it.
 	Cookie    secret.Text
 	PageToken secret.Text
-	path      func(name string) string
-	form      func() map[string]string
-	Request   *http.Request // its headers; the body has been read
+	// User and Access are there with UserToken, Session with Browser, Sessions
+	// where the route asks for it.
+	User     grant.Session
+	Access   token.Access
+	Session  session.Session
+	Sessions session.Set
+	serveApp func(app.App)
+	path     func(name string) string
+	form     func() map[string]string
+	Request  *http.Request // its headers; the body has been read
 }
 
 // Path returns a path parameter, unescaped.
@@ -129,6 +153,10 @@ func (c Call) Path(name string) string { return c.path(name) }
 // Form returns every top-level text parameter as it came, for signatures that
 // cover parameters nobody here knows.
 func (c Call) Form() map[string]string { return c.form() }
+
+// ServeApp says for whose app the answer is, once that is known: from then on
+// pages of its own origins alone may read it.
+func (c Call) ServeApp(a app.App) { c.serveApp(a) }
 
 // Handler is a typed handler made by [Handle].
 type Handler interface {

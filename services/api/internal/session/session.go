@@ -27,10 +27,13 @@ const (
 
 // Session is a session that is good at this moment.
 type Session struct {
-	ID       string // the sid of tokens, and no secret
-	Tenant   tenant.ID
-	Org      string // domain of the organization
-	User     user.User
+	ID     string // the sid of tokens, and no secret
+	Tenant tenant.ID
+	Org    string // domain of the organization
+	User   user.User
+	// Digest is the SHA-256 of what the browser had when it was found: a
+	// session that somebody else has raised meanwhile is not raised again.
+	Digest   []byte
 	AMR      []string // what was proven, as package grant names it
 	ACR      string
 	AuthTime time.Time // of the last proof

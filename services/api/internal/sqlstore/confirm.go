@@ -91,7 +91,7 @@ func (s *Store) followConfirmation(ctx context.Context, tx *sql.Tx, c factor.Con
 		return err
 	}
 	if f.Mode == factor.Reset {
-		return revokeGrants(ctx, tx, t, f.UserID, "", c.At)
+		return endLogins(ctx, tx, t, f.UserID, c.At)
 	}
 	return nil
 }

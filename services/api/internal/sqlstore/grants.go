@@ -211,13 +211,7 @@ func (s *Store) RevokeGrant(ctx context.Context, t tenant.ID, grantID string, at
 
 // RevokeUserGrants implements grant.Store.
 func (s *Store) RevokeUserGrants(ctx context.Context, t tenant.ID, userID, except string, at time.Time) error {
-	return revokeGrants(ctx, s.write, t, userID, except, at)
-}
-
-// revokeGrants ends a user's grants but one. In a transaction that also
-// changes what they rested on, nothing can come between.
-func revokeGrants(ctx context.Context, q querier, t tenant.ID, userID, except string, at time.Time) error {
-	_, err := exec(ctx, q, stmt("revoke grants of user",
+	_, err := exec(ctx, s.write, stmt("revoke grants of user",
 		`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
 			AND id <> $6 AND revoked_at IS NULL`, t.Account, t.Org, t.Env, userID, millis(at), except))
 	return err

@@ -134,7 +134,7 @@ func putPassword(ctx context.Context, tx *sql.Tx, u user.User, n password.Next) 
 }
 
 // endOthers ends what was handed out under the password before: links and
-// codes on their way, and every grant with its refresh tokens.
+// codes on their way, every session, and every grant with its refresh tokens.
 func (s *Store) endOthers(ctx context.Context, tx *sql.Tx, u user.User, now time.Time) error {
 	if _, err := replaceLinks(ctx, tx, u.Tenant, u.Email.Canonical, link.Reset.Slot(), now); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s *Store) endOthers(ctx context.Context, tx *sql.Tx, u user.User, now time
 		u.Tenant.Account, u.Tenant.Org, u.Tenant.Env, u.Email.Canonical, millis(now))); err != nil {
 		return err
 	}
-	return revokeGrants(ctx, tx, u.Tenant, u.ID, "", now)
+	return endLogins(ctx, tx, u.Tenant, u.ID, now)
 }
 
 // CreatePassword implements password.Store.

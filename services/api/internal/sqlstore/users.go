@@ -136,8 +136,16 @@ func (s *Store) UpdateUser(ctx context.Context, t tenant.ID, userID string, told
 			return err
 		}
 		u.ID, u.Tenant, u.CreatedAt = old.ID, old.Tenant, old.CreatedAt
-		if u, err = s.writeUser(ctx, tx, u); err != nil || told == nil {
+		if u, err = s.writeUser(ctx, tx, u); err != nil {
 			return err
+		}
+		if old.Active && !u.Active {
+			if err := endDeactivated(ctx, tx, u); err != nil {
+				return err
+			}
+		}
+		if told == nil {
+			return nil
 		}
 		entries, err := told(old, u)
 		if err != nil {

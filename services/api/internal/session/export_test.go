@@ -1,0 +1,4 @@
+package session
+
+// Mask is mask, for its test.
+var Mask = mask

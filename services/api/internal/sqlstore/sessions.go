@@ -1,0 +1,186 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"countersign.dev/services/api/internal/session"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+)
+
+var _ session.Store = (*Store)(nil)
+
+const (
+	sessionColumns = `id, account_id, org_id, environment, user_id, token_digest, amr, acr, auth_time, source, created_at, seen_at, expires_at`
+	oneSession     = ` WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND id = $4`
+	// goodSession is what a session needs to be believed at $1. It was used
+	// after $2.
+	goodSession = ` expires_at > $1 AND seen_at > $2
+		AND EXISTS (SELECT 1 FROM users u WHERE u.account_id = sessions.account_id AND u.org_id = sessions.org_id
+			AND u.environment = sessions.environment AND u.id = sessions.user_id AND u.active = TRUE)
+		AND EXISTS (SELECT 1 FROM organizations o WHERE o.account_id = sessions.account_id AND o.id = sessions.org_id AND o.deleted_at IS NULL)`
+)
+
+func scanSession(row scanner) (f session.Session, err error) {
+	err = row.Scan(&f.ID, &f.Tenant.Account, &f.Tenant.Org, &f.Tenant.Env, &f.User.ID, &f.Digest, document{&f.AMR}, &f.ACR, instant{&f.AuthTime},
+		&f.Source, instant{&f.CreatedAt}, instant{&f.SeenAt}, instant{&f.ExpiresAt})
+	return f, err
+}
+
+// AddSession implements session.Store.
+func (s *Store) AddSession(ctx context.Context, f session.Session) (session.Session, error) {
+	t := f.Tenant
+	err := mustTouch(ctx, s.write, user.ErrNotFound, stmt("add session",
+		`INSERT INTO sessions (account_id, org_id, environment, user_id, id, token_digest, amr, acr, auth_time, source, created_at, seen_at, expires_at)
+		SELECT u.account_id, u.org_id, u.environment, u.id, $5, $6, $7, $8, $9, $10, $11, $12, $13
+		FROM users u JOIN organizations o ON o.account_id = u.account_id AND o.id = u.org_id
+		WHERE u.account_id = $1 AND u.org_id = $2 AND u.environment = $3 AND u.id = $4 AND u.active = TRUE AND o.deleted_at IS NULL`,
+		t.Account, t.Org, t.Env, f.User.ID, f.ID, f.Digest, list(f.AMR), f.ACR, millis(f.AuthTime), f.Source,
+		millis(f.CreatedAt), millis(f.SeenAt), millis(f.ExpiresAt)))
+	if orphan(err) {
+		return session.Session{}, user.ErrNotFound.Because(err) // deleted at this moment
+	}
+	if err != nil {
+		return session.Session{}, err
+	}
+	if f, err = s.withOwner(ctx, f); errors.Is(err, session.ErrNone) {
+		return session.Session{}, user.ErrNotFound.Because(err)
+	}
+	return f, err
+}
+
+// FindSession implements session.Store. The condition is part of the statement
+// that notes the use: no session comes back to life by being looked at.
+func (s *Store) FindSession(ctx context.Context, q session.Query) (found session.Session, err error) {
+	st := stmt("find session",
+		`UPDATE sessions SET seen_at = $1 WHERE`+goodSession+` AND token_digest = $3 AND account_id = $4 AND org_id = $5 AND environment = $6
+		RETURNING `+sessionColumns, millis(q.At), millis(q.At.Add(-q.Idle)), q.Digest, q.Tenant.Account, q.Tenant.Org, q.Tenant.Env)
+	if q.Org != "" {
+		st = stmt("find session",
+			`UPDATE sessions SET seen_at = $1 WHERE`+goodSession+` AND token_digest = $3 AND environment = $5
+				AND org_id = (SELECT id FROM organizations WHERE domain = $4 AND deleted_at IS NULL)
+			RETURNING `+sessionColumns, millis(q.At), millis(q.At.Add(-q.Idle)), q.Digest, q.Org, q.Env)
+	}
+	if err := oneBy(ctx, s.write, session.ErrNone, st, func(row scanner) (err error) {
+		found, err = scanSession(row)
+		return err
+	}); err != nil {
+		return session.Session{}, err
+	}
+	return s.withOwner(ctx, found)
+}
+
+// RaiseSession implements session.Store.
+func (s *Store) RaiseSession(ctx context.Context, old []byte, f session.Session, idle time.Duration) (raised session.Session, err error) {
+	t := f.Tenant
+	if err := oneBy(ctx, s.write, session.ErrNone, stmt("raise session",
+		`UPDATE sessions SET token_digest = $3, amr = $4, acr = $5, auth_time = $1, seen_at = $1
+		WHERE`+goodSession+` AND account_id = $6 AND org_id = $7 AND environment = $8 AND id = $9 AND token_digest = $10
+		RETURNING `+sessionColumns,
+		millis(f.AuthTime), millis(f.AuthTime.Add(-idle)), f.Digest, list(f.AMR), f.ACR, t.Account, t.Org, t.Env, f.ID, old), func(row scanner) (err error) {
+		raised, err = scanSession(row)
+		return err
+	}); err != nil {
+		return session.Session{}, err
+	}
+	return s.withOwner(ctx, raised)
+}
+
+// withOwner reads whose a session is.
+func (s *Store) withOwner(ctx context.Context, f session.Session) (session.Session, error) {
+	t := f.Tenant
+	var sealed []byte
+	err := oneBy(ctx, s.read, session.ErrNone, stmt("read user of session",
+		`SELECT o.domain, `+userColumns+` FROM users JOIN organizations o ON o.account_id = users.account_id AND o.id = users.org_id
+		WHERE users.account_id = $1 AND users.org_id = $2 AND users.environment = $3 AND users.id = $4 AND users.active = TRUE AND o.deleted_at IS NULL`,
+		t.Account, t.Org, t.Env, f.User.ID), func(row scanner) error {
+		return row.Scan(append([]any{&f.Org}, userInto(&f.User, &sealed)...)...)
+	})
+	if err == nil {
+		f.User.Phone, err = s.openPhone(t, f.User.ID, sealed)
+	}
+	if err != nil {
+		return session.Session{}, err
+	}
+	return f, nil
+}
+
+// Sessions implements session.Store.
+func (s *Store) Sessions(ctx context.Context, t tenant.ID, userID string, at time.Time, idle time.Duration) ([]session.Session, error) {
+	return many(ctx, s.read, stmt("list sessions",
+		`SELECT `+sessionColumns+` FROM sessions WHERE`+goodSession+` AND account_id = $3 AND org_id = $4 AND environment = $5 AND user_id = $6
+		ORDER BY seen_at DESC, created_at DESC, id`,
+		millis(at), millis(at.Add(-idle)), t.Account, t.Org, t.Env, userID), scanSession)
+}
+
+// EndSession implements session.Store.
+func (s *Store) EndSession(ctx context.Context, t tenant.ID, sessionID string, at time.Time) error {
+	return s.inTx(ctx, "end session", limit, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := exec(ctx, tx, stmt("delete session",
+			`DELETE FROM sessions`+oneSession, t.Account, t.Org, t.Env, sessionID)); err != nil {
+			return err
+		}
+		_, err := exec(ctx, tx, stmt("revoke grants of session",
+			`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND session_id = $4 AND session_id <> ''
+				AND revoked_at IS NULL AND scope NOT LIKE '%"offline_access"%'`, t.Account, t.Org, t.Env, sessionID, millis(at)))
+		return err
+	})
+}
+
+// EndUserSessions implements session.Store.
+func (s *Store) EndUserSessions(ctx context.Context, t tenant.ID, userID, except string, at time.Time) error {
+	return s.inTx(ctx, "end sessions of user", limit, func(ctx context.Context, tx *sql.Tx) error {
+		if err := deleteSessions(ctx, tx, t, userID, except); err != nil {
+			return err
+		}
+		_, err := exec(ctx, tx, stmt("revoke grants of sessions",
+			`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
+				AND session_id <> $6 AND session_id <> '' AND revoked_at IS NULL AND scope NOT LIKE '%"offline_access"%'`,
+			t.Account, t.Org, t.Env, userID, millis(at), except))
+		return err
+	})
+}
+
+// deleteSessions ends the sessions of a user but one.
+func deleteSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, userID, except string) error {
+	_, err := exec(ctx, tx, stmt("delete sessions of user",
+		`DELETE FROM sessions WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id <> $5`,
+		t.Account, t.Org, t.Env, userID, except))
+	return err
+}
+
+// endLogins ends all that a user is signed in to: sessions of browsers, and
+// grants whatever their scope (R-033). In the transaction of a change of what
+// they rested on nothing can come between.
+func endLogins(ctx context.Context, tx *sql.Tx, t tenant.ID, userID string, at time.Time) error {
+	if err := deleteSessions(ctx, tx, t, userID, ""); err != nil {
+		return err
+	}
+	_, err := exec(ctx, tx, stmt("revoke grants of user",
+		`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
+			AND revoked_at IS NULL`, t.Account, t.Org, t.Env, userID, millis(at)))
+	return err
+}
+
+// endDeactivated ends the sessions of a user who is deactivated, with all that
+// came of them. Logins over the API wait: they are good again with their user.
+func endDeactivated(ctx context.Context, tx *sql.Tx, u user.User) error {
+	t := u.Tenant
+	if err := deleteSessions(ctx, tx, t, u.ID, ""); err != nil {
+		return err
+	}
+	_, err := exec(ctx, tx, stmt("revoke grants of sessions",
+		`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
+			AND session_id <> '' AND revoked_at IS NULL`, t.Account, t.Org, t.Env, u.ID, millis(u.UpdatedAt)))
+	return err
+}
+
+// SweepSessions implements session.Store.
+func (s *Store) SweepSessions(ctx context.Context, at time.Time) (more bool, err error) {
+	touched, err := exec(ctx, s.write, stmt("delete sessions that ended",
+		`DELETE FROM sessions WHERE token_digest IN (SELECT token_digest FROM sessions WHERE expires_at <= $1 LIMIT $2)`, millis(at), portion))
+	return touched == portion, err
+}
