@@ -69,6 +69,11 @@ const (
 
 	TypeServerChanged = "smtp_connection.changed"
 	TypeServerRemoved = "smtp_connection.removed"
+
+	TypeAppCreated = "app.created"
+	TypeAppChanged = "app.changed"
+	TypeAppRemoved = "app.removed"
+	TypeAppSecret  = "app.secret_rotated"
 )
 
 // PublicTypes lists the types that are published, in the order of the
@@ -82,6 +87,7 @@ func PublicTypes() []string {
 		TypeCodeAccepted, TypeRecoveryCodes, TypeRecoveryCodeUsed, TypeSprayed,
 		TypeUsersImportBegun, TypeUsersImported, TypeUsersExported, TypeTemplateChanged,
 		TypeServerChanged, TypeServerRemoved,
+		TypeAppCreated, TypeAppChanged, TypeAppRemoved, TypeAppSecret,
 	}
 }
 

@@ -199,11 +199,6 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "API keys and scopes",
 	},
-	api + "app": {
-		ours:  []string{"pkg/fault", api + "id", api + "tenant"},
-		never: outside,
-		why:   "apps: the OAuth clients of an organization's environment",
-	},
 	api + "activity": {
 		ours:  []string{"pkg/event", api + "listing", api + "tenant"},
 		never: outside,
@@ -218,6 +213,11 @@ var layers = map[string]layer{
 		ours:  []string{"pkg/event", "pkg/secret", api + "activity", api + "delivery", api + "id", api + "tenant"},
 		never: outside,
 		why:   "what must leave the house after a change of state",
+	},
+	api + "app": {
+		ours:  []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "id", api + "listing", api + "outbox", api + "tenant"},
+		never: outside,
+		why:   "apps: the OAuth clients of an organization's environment",
 	},
 	api + "template": {
 		ours:  []string{"pkg/event", "pkg/fault", "pkg/wording", api + "activity", api + "id", api + "listing", api + "outbox", api + "tenant"},
@@ -321,7 +321,7 @@ var layers = map[string]layer{
 		why:   "publishes the outbox, consumes results and hands them to the delivery rules, through interfaces",
 	},
 	api + "sqlstore": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "delivery", api + "factor",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "delivery", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "session", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},

@@ -143,6 +143,10 @@ func (s *Store) DeleteOrganization(ctx context.Context, account, orgID, sparing 
 			`DELETE FROM smtp_connections WHERE account_id = $1 AND org_id = $2`, account, orgID)); err != nil {
 			return err
 		}
+		if _, err := exec(ctx, tx, stmt("delete apps",
+			`DELETE FROM apps WHERE account_id = $1 AND org_id = $2`, account, orgID)); err != nil {
+			return err
+		}
 		st := stmt("delete organization",
 			`UPDATE organizations SET deleted_at = $3, updated_at = $3 WHERE account_id = $1 AND id = $2 RETURNING `+organizationColumns,
 			account, orgID, millis(now))

@@ -225,6 +225,7 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 	maps.Copy(calls, passwordCalls(ctx, s, u))
 	maps.Copy(calls, transferCalls(ctx, s, u, tenant.ID{Account: "a", Org: fmt.Sprint("o", round+501), Env: tenant.Sandbox}))
 	maps.Copy(calls, serverCalls(ctx, s, of))
+	maps.Copy(calls, appCalls(ctx, s, of))
 	maps.Copy(calls, lifeCalls(ctx, s, u, user.User{ID: fmt.Sprint("u", round*1000+700), Tenant: of}))
 	names := make([]string, 0, len(calls))
 	for name := range calls {

@@ -26,11 +26,11 @@ const (
 // listed: two spellings of one address are two addresses. In the sandbox this
 // machine is allowed on any port and path; plain HTTP goes nowhere else.
 func CheckRedirect(env string, listed []string, uri string) error {
-	u, ok := parseURL(uri)
-	if !ok || u.plain && env != Sandbox {
+	u, ok := ParseURL(uri)
+	if !ok || u.Plain && env != Sandbox {
 		return ErrRedirect
 	}
-	if u.plain && !u.query || slices.Contains(listed, uri) {
+	if u.Plain && !u.Query || slices.Contains(listed, uri) {
 		return nil
 	}
 	return ErrRedirect
@@ -45,7 +45,7 @@ func CleanRedirects(list []string, sandbox bool) ([]string, error) {
 		if uri == "" || slices.Contains(out, uri) {
 			continue // redirect_uris[]= clears the list
 		}
-		if u, ok := parseURL(uri); !ok || u.plain && !sandbox {
+		if u, ok := ParseURL(uri); !ok || u.Plain && !sandbox {
 			return nil, fault.Newf(fault.Invalid, "invalid_parameter",
 				"redirect_uris must be https URLs of at most %d characters such as https://app.example.com/callback: no fragment, user, wildcard or dot segment, the host in lower case; http is for localhost in the sandbox alone", maxURL)
 		}
@@ -57,10 +57,15 @@ func CleanRedirects(list []string, sandbox bool) ([]string, error) {
 	return out, nil
 }
 
-// webURL is what matters here about a URL.
-type webURL struct {
-	plain bool // http, which only goes to this machine
-	query bool
+// URL is what a rule has to know about a URL that browsers are sent to.
+type URL struct {
+	Plain bool // http, which only goes to this machine
+	Query bool
+	Bare  bool // scheme, host and perhaps a port, and nothing behind them
+	Port  string
+	// Portless is the URL without its port: with http the same place of this
+	// machine, whichever port is free there (RFC 8252 7.3).
+	Portless string
 }
 
 // urlPattern is the part of RFC 3986 about which all who read URLs agree. What
@@ -69,21 +74,32 @@ type webURL struct {
 // no wildcards either: who writes one believes that it means something.
 var urlPattern = regexp.MustCompile(`^(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?(?:(/(?:[A-Za-z0-9._~!$&'()+,;=:@/-]|%[0-9A-Fa-f]{2})*)(\?(?:[A-Za-z0-9._~!$&'()+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)?$`)
 
-// parseURL reads an absolute URL: https, or http to this machine.
-func parseURL(text string) (webURL, bool) {
+// ParseURL reads an absolute URL of at most 2000 characters: https, or http to
+// this machine. It takes no spelling that two readers could read differently.
+func ParseURL(text string) (URL, bool) {
 	if len(text) > maxURL {
-		return webURL{}, false
+		return URL{}, false
 	}
 	parts := urlPattern.FindStringSubmatch(text)
 	if parts == nil {
-		return webURL{}, false
+		return URL{}, false
 	}
 	scheme, host, port, path, query := parts[1], parts[2], parts[3], parts[4], parts[5]
-	if !validHost(host) || !validPort(port) || hostileEscape.MatchString(path+query) || hasDots(path) {
-		return webURL{}, false
+	if !validHost(host) || !validPort(port) || HostilePath(path+query) {
+		return URL{}, false
 	}
-	u := webURL{plain: scheme == "http", query: query != ""}
-	return u, !u.plain || slices.Contains([]string{"localhost", "127.0.0.1", "[::1]"}, host)
+	u := URL{
+		Plain: scheme == "http", Query: query != "", Bare: path == "", Port: port,
+		Portless: scheme + "://" + host + path + query,
+	}
+	return u, !u.Plain || slices.Contains([]string{"localhost", "127.0.0.1", "[::1]"}, host)
+}
+
+// HostilePath reports whether somebody on the way may read a path, or a path
+// with its query, as another one.
+func HostilePath(path string) bool {
+	path, query, _ := strings.Cut(path, "?")
+	return hostileEscape.MatchString(path) || hostileEscape.MatchString(query) || hasDots(path)
 }
 
 func validPort(port string) bool {

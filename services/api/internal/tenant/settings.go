@@ -72,7 +72,7 @@ func (in OrganizationChange) clean() (OrganizationChange, error) {
 		return in, fault.New(fault.Invalid, "invalid_parameter", "locale must be a language tag, such as en or de-AT")
 	}
 	if in.LogoURL != nil && *in.LogoURL != "" {
-		if u, ok := parseURL(*in.LogoURL); !ok || u.plain {
+		if u, ok := ParseURL(*in.LogoURL); !ok || u.Plain {
 			return in, fault.Newf(fault.Invalid, "invalid_parameter", "icon_logo_url must be an https URL of at most %d characters, such as https://cdn.example.com/logo.png", maxURL)
 		}
 	}

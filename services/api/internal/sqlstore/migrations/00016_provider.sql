@@ -65,6 +65,8 @@ CREATE INDEX sessions_ended ON sessions (expires_at);
 -- The browser session that a grant came of; empty for logins over the API.
 ALTER TABLE grants ADD COLUMN session_id TEXT NOT NULL DEFAULT '';
 CREATE INDEX grants_session ON grants (org_id, environment, session_id) WHERE session_id <> '';
+-- What an app was granted ends with it.
+CREATE INDEX grants_client ON grants (org_id, environment, client_id) WHERE revoked_at IS NULL;
 
 -- Each algorithm has its own row of keys.
 CREATE TABLE algorithm_keys (
