@@ -365,7 +365,7 @@ var layers = map[string]layer{
 		why:   "edge: every token path",
 	},
 	api + "pages": {
-		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "link", api + "pipeline"},
+		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "link", api + "pipeline", api + "session"},
 		others: []string{"golang.org/x/text"},
 		never:  []string{"database/sql", "os"},
 		tests:  []string{api + "guard", api + "tenant", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router

@@ -191,7 +191,7 @@ func (s *Service) Challenge(ctx context.Context, w Whose) (Issued, error) {
 }
 
 func (s *Service) issue(ctx context.Context, w Whose, kind, purpose string, f Factor) (Issued, error) {
-	byCaller := w.Connection.Delivery == tenant.DeliverCaller
+	byCaller := w.Connection.Delivery == tenant.DeliverCaller && !w.Page
 	if byCaller && !w.MaySeeCodes {
 		return Issued{}, fault.New(fault.Forbidden, "insufficient_scope", "the connection says delivery=caller, so the answer would hold the code; that needs the scope codes:read")
 	}

@@ -181,6 +181,9 @@ type Whose struct {
 	// that it carries factors:reset.
 	MaySeeCodes bool
 	MayReset    bool
+	// Page says that the person is on a page of ours: we send the code, since
+	// there is no caller that could.
+	Page bool
 	// Source is the person's address, where the caller tells it.
 	Source netip.Addr
 	By     activity.By

@@ -181,11 +181,17 @@ type New struct {
 // minute and one use. It returns user.ErrNotFound when the user is gone or
 // deactivated.
 func (s *Service) NewCode(ctx context.Context, n New) (secret.Text, error) {
+	_, code, err := s.Begin(ctx, n)
+	return code, err
+}
+
+// Begin is NewCode for who has to name the grant as well.
+func (s *Service) Begin(ctx context.Context, n New) (Grant, secret.Text, error) {
 	draft, code, err := s.Draft(n)
 	if err != nil {
-		return secret.Text{}, err
+		return Grant{}, secret.Text{}, err
 	}
-	return code, s.Store.AddGrant(ctx, draft)
+	return draft.Grant, code, s.Store.AddGrant(ctx, draft)
 }
 
 // Draft is NewCode without storing anything.

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -87,13 +88,24 @@ type Asked struct {
 	MayCreate bool
 }
 
-// Caller is the API key that asks, and the organization it asks for.
+// Caller is who asks, and the organization that it is for: an API key, or a
+// person on a page of ours.
 type Caller struct {
 	Key    apikey.Key
 	Tenant tenant.ID
 	Org    tenant.Organization
 	By     activity.By
+	// App is the id of the app that a browser signs in to, empty for the call
+	// of an API key, and RequestID the public name of that browser's flow.
+	App       string
+	RequestID string
 }
+
+// Browser reports whether a person asks on a page of ours.
+func (c Caller) Browser() bool { return c.App != "" }
+
+// ClientID is for whom a login is.
+func (c Caller) ClientID() string { return cmp.Or(c.App, c.Key.ID) }
 
 // Challenge sends a link to log in with. Nobody learns from its answer
 // whether the address has a user.

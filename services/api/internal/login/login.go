@@ -1,5 +1,7 @@
 // Package login ends logins: it decides whether what was proven is enough,
-// and hands out the authorization code that apps turn into tokens.
+// and hands out the authorization code that API keys turn into tokens. A login
+// in a browser ends here in nothing but that it is complete: its session and
+// its code are the business of package flow.
 //
 // It is called by whatever proves something (a password, a link, a second
 // factor) with a record of just that. A user with a second factor gets no code
@@ -77,6 +79,8 @@ type Login struct {
 	// ends, which may be minutes after the password was proven.
 	Expires time.Time `json:"expires,omitzero"`
 	Lapses  time.Time `json:"lapses,omitzero"`
+	// Browser marks a login on a page of ours, for the flow that RequestID names.
+	Browser bool `json:"browser,omitempty"`
 }
 
 // Completed is how far a login has come: a code, or one of the reasons for
@@ -84,6 +88,7 @@ type Login struct {
 type Completed struct {
 	Login       Login
 	Code        secret.Text
+	Proven      bool // all that it needs; in place of a code in a browser
 	MFARequired bool
 	MustChange  bool
 	Lapsed      bool // the password is so old that a link alone replaces it
@@ -202,6 +207,8 @@ func (s *Service) end(ctx context.Context, l Login) (Completed, error) {
 		return Completed{Login: l, Lapsed: true}, nil
 	case l.MustChange || over(l.Expires, now):
 		return Completed{Login: l, MustChange: true}, nil
+	case l.Browser:
+		return Completed{Login: l, Proven: true}, s.Current(ctx, l)
 	}
 	code, err := s.Grants.NewCode(ctx, grant.New{
 		Tenant: l.Tenant, UserID: l.UserID, ClientID: l.ClientID, RedirectURI: l.RedirectURI, Scope: scope, AMR: l.AMR, AuthTime: now,

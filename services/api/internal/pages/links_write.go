@@ -1,10 +1,7 @@
 package pages
 
 import (
-	"context"
 	_ "embed"
-	"errors"
-	"html/template"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -13,14 +10,13 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
-	"countersign.dev/pkg/web"
 	"countersign.dev/services/api/internal/link"
 )
 
 //go:embed links.html
 var linksHTML string
 
-var linkTemplates = template.Must(template.New("links").Parse(linksHTML))
+var linkTemplates = withLayout("links", linksHTML)
 
 // linkPage is what the page of a link is made of.
 type linkPage struct {
@@ -35,7 +31,7 @@ func (l *Links) writeLink(w http.ResponseWriter, r *http.Request, status int, an
 	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", view.AppHost)
 	does := words.does(view.Purpose)
 	err := send(w, status, linkTemplates.Lookup("link"), "'self' "+formTargets(view.AppHost), map[string]any{
-		"Words": words, "Heading": fill.Replace(does.Heading), "Text": fill.Replace(does.Text), "Button": fill.Replace(does.Button),
+		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Heading": fill.Replace(does.Heading), "Text": fill.Replace(does.Text), "Button": fill.Replace(does.Button),
 		"View": view, "Asked": words.ago(l.Now().Sub(view.AskedAt)), "AskedAt": view.AskedAt.UTC().Format(time.RFC3339),
 		"Action": l.path(), "PageToken": page.token.Reveal(),
 	})
@@ -58,21 +54,15 @@ func formTargets(appHost string) string {
 
 // writeFault renders a fault for a person, with the request id and what to do.
 func (l *Links) writeFault(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
-		web.WriteFault(w, r, err) // nobody is left to read a page
-		return
-	}
-	web.Note(r.Context(), err)
-	f := web.Public(err)
-	web.FaultHeaders(w.Header(), f)
 	words := wordsFor(r)
-	said, again := words.says(f, r.Method)
-	if err := send(w, web.Status(f.Kind), linkTemplates.Lookup("fault"), "'none'", map[string]any{
-		"Words": words, "Heading": said.Heading, "Text": said.Text, "Again": again,
-		"Code": f.Code, "RequestID": w.Header().Get("X-Request-Id"),
-	}); err != nil {
-		web.WriteFault(w, r, err)
-	}
+	writeFault(w, r, err, func(f *fault.Error) said {
+		about, again := words.says(f, r.Method)
+		out := said{notice: about, Lang: words.Lang, Reference: words.Reference}
+		if again {
+			out.Again = words.Again
+		}
+		return out
+	})
 }
 
 // says picks the words for a fault, and says whether another try may help.

@@ -18,6 +18,14 @@ import (
 	"countersign.dev/services/api/internal/pipeline"
 )
 
+//go:embed layout.html
+var layoutHTML string
+
+// withLayout makes the templates of a page, with what all of them have.
+func withLayout(name, page string) *template.Template {
+	return template.Must(template.Must(template.New(name).Parse(layoutHTML)).Parse(page))
+}
+
 // Messages is where the inbox page gets its content.
 type Messages interface {
 	Newest(ctx context.Context, most int) ([]delivery.Message, error)

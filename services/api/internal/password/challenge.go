@@ -41,7 +41,10 @@ func (s *Service) Challenge(ctx context.Context, c link.Caller, email string, pl
 	if err := CheckSize(plain); err != nil {
 		return Verdict{}, err
 	}
-	v := Verdict{RequestID: id.Request("password-challenge"), UserID: s.nobody(c.Tenant, address)}
+	v := Verdict{RequestID: c.RequestID, UserID: s.nobody(c.Tenant, address)}
+	if !c.Browser() {
+		v.RequestID = id.Request("password-challenge")
+	}
 	has, err := s.Store.Password(ctx, c.Tenant, s.orNobody(u, v.UserID))
 	if err != nil {
 		return Verdict{}, err
@@ -88,14 +91,15 @@ func (s *Service) passed(ctx context.Context, c link.Caller, who subject, has Pa
 		expires = has.endedAt()
 	}
 	done, err := s.Logins.Complete(ctx, login.Login{
-		RequestID: v.RequestID, Tenant: c.Tenant, UserID: who.user.ID, ClientID: c.Key.ID, AMR: []string{grant.Password}, At: s.Now(),
+		RequestID: v.RequestID, Tenant: c.Tenant, UserID: who.user.ID, ClientID: c.ClientID(), AMR: []string{grant.Password}, At: s.Now(),
+		Browser:  c.Browser(),
 		Password: has.Number, MustChange: has.MustChange, Expires: expires, Lapses: lapses,
 	})
 	if err != nil {
 		return Verdict{}, err
 	}
 	v.Completed = done
-	if done.MustChange {
+	if done.MustChange && !c.Browser() { // no page takes such a code
 		v.Renew, err = s.Renew(ctx, *who.user, done.Login)
 	}
 	return v, err
