@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ type Binding struct {
 	// headless clients do. One that it names is compared all the same.
 	MayOmitURI bool
 	Verifier   secret.Text // of PKCE
+	// GrantID is the grant that the client believes the code to stand for;
+	// compared where it is named.
+	GrantID string
 }
 
 // Redeem exchanges a code for a session with its first refresh token. It
@@ -61,7 +65,7 @@ func (s *Service) Spoil(ctx context.Context, code secret.Text) error {
 // fits reports whether a code was made for who shows it. Redirect URI and
 // challenge are no secrets: the one is registered, the other the digest of one.
 func (b Binding) fits(c Code, g Grant) bool {
-	if b.ClientID != g.ClientID {
+	if b.ClientID != g.ClientID || b.GrantID != "" && b.GrantID != g.ID {
 		return false
 	}
 	if b.RedirectURI != c.RedirectURI && (b.RedirectURI != "" || !b.MayOmitURI) {
@@ -104,6 +108,9 @@ type Rotation struct {
 	At       time.Time
 	Grace    time.Duration
 	Idle     time.Duration // life of the successor; it ends with its grant in any case
+	// Accept looks at the session that would go on. Its error is returned, and
+	// the token is as unused as it was.
+	Accept func(Session) error
 }
 
 // Rotated is a session that goes on.
@@ -116,8 +123,12 @@ type Rotated struct {
 
 // Refresh exchanges a refresh token for its session and the next one. A client
 // that lost the answer gets the same one again for a few seconds, not a second
-// family. It returns ErrInvalid.
-func (s *Service) Refresh(ctx context.Context, raw secret.Text, clientID string) (Session, error) {
+// family.
+//
+// A scope narrows what this session may do, and not what the next refresh may
+// ask for (RFC 6749 6); none leaves it as it was granted. It returns
+// ErrInvalid, or ErrScope, after which the token is still good.
+func (s *Service) Refresh(ctx context.Context, raw secret.Text, clientID string, scope ...string) (Session, error) {
 	org, ok := orgOf(raw)
 	if !ok || clientID == "" {
 		return Session{}, ErrInvalid
@@ -129,6 +140,7 @@ func (s *Service) Refresh(ctx context.Context, raw secret.Text, clientID string)
 	}
 	rotated, err := s.Store.RotateRefresh(ctx, Rotation{
 		Digest: row, ClientID: clientID, Next: digest(next), Sealed: sealed, At: s.Now(), Grace: Grace, Idle: Idle,
+		Accept: func(of Session) error { return within(scope, of.Scope) },
 	})
 	if err != nil {
 		return Session{}, s.heard(ctx, err)
@@ -141,7 +153,54 @@ func (s *Service) Refresh(ctx context.Context, raw secret.Text, clientID string)
 		next = secret.New(string(plain))
 	}
 	rotated.Refresh = next
+	if len(scope) > 0 {
+		rotated.Scope = scope
+	}
 	return rotated.Session, nil
+}
+
+// within returns ErrScope when something is asked for that was not granted.
+func within(asked, granted []string) error {
+	for _, scope := range asked {
+		if !slices.Contains(granted, scope) {
+			return ErrScope
+		}
+	}
+	return nil
+}
+
+// Held is a refresh token that can be used at this moment, with its session.
+type Held struct {
+	Session
+	CreatedAt time.Time
+	ExpiresAt time.Time // of the token; its grant may end before
+}
+
+// Holder returns what a refresh token stands for, without using it up:
+// ErrInvalid for one that was used or is otherwise not good.
+func (s *Service) Holder(ctx context.Context, raw secret.Text) (Held, error) {
+	if _, ok := orgOf(raw); !ok {
+		return Held{}, ErrInvalid
+	}
+	return s.Store.RefreshHolder(ctx, digest(raw), s.Now())
+}
+
+// RevokeRefresh ends the grant of a refresh token, one that was used before
+// too, for the client that it was given to: for others, and for what is no
+// token, nothing happens (RFC 7009 2.1, 2.2). It returns the grant that was
+// ended by this call, a zero one when none was.
+func (s *Service) RevokeRefresh(ctx context.Context, raw secret.Text, clientID string) (Grant, error) {
+	if _, ok := orgOf(raw); !ok {
+		return Grant{}, nil
+	}
+	return s.Store.RevokeRefresh(ctx, digest(raw), clientID, s.Now())
+}
+
+// IsRefresh reports whether a text has the form of a refresh token. No access
+// token has it.
+func IsRefresh(raw secret.Text) bool {
+	_, ok := orgOf(raw)
+	return ok
 }
 
 // orgOf reads the organization off a refresh token, or reports that it is none.

@@ -110,6 +110,9 @@ type Draft struct {
 // without saying why.
 var ErrInvalid = fault.New(fault.Malformed, "invalid_grant", "the code or refresh token is unknown, expired, used, revoked, or was not made for this client; begin a new login")
 
+// ErrScope answers a refresh that asks for more than was granted.
+var ErrScope = fault.New(fault.Malformed, "invalid_scope", "the scope asks for more than this client may have here; ask for what it was granted, or for less")
+
 // Store keeps grants.
 type Store interface {
 	// AddGrant stores a draft, or returns user.ErrNotFound when the user is
@@ -125,6 +128,11 @@ type Store interface {
 	// stores its successor. See Rotation for what else it may return, beside
 	// ErrInvalid.
 	RotateRefresh(ctx context.Context, r Rotation) (Rotated, error)
+	// RefreshHolder reads a refresh token that is good, or returns ErrInvalid.
+	RefreshHolder(ctx context.Context, digest []byte, at time.Time) (Held, error)
+	// RevokeRefresh ends the grant of a client's refresh token, and returns it
+	// when this call has ended it.
+	RevokeRefresh(ctx context.Context, digest []byte, clientID string, at time.Time) (Grant, error)
 	// LiveGrant reads a grant that is good, or returns ErrInvalid.
 	LiveGrant(ctx context.Context, grantID string, at time.Time) (Session, error)
 	// RevokeGrant ends one grant; one that is not there is none.

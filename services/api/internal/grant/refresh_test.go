@@ -2,6 +2,7 @@ package grant_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -186,5 +187,78 @@ func TestRevokingAUsersGrants(t *testing.T) {
 		w.dead("the one that was kept", kept)
 		w.must(w.one.Revoke(t.Context(), w.tenant, bob.Grant.ID))
 		w.dead("one grant", bob)
+	})
+}
+
+// A refresh may ask for less than was granted, and not for more; neither is
+// for longer than this one token.
+func TestARefreshMayNarrowItsScope(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		first := w.session()
+		for _, wide := range [][]string{{"admin"}, {grant.OpenID, "admin"}, {grant.OpenID, ""}} {
+			if _, err := w.one.Refresh(t.Context(), first.Refresh, w.key.ID, wide...); !errors.Is(err, grant.ErrScope) {
+				t.Errorf("%q: %v, want invalid_scope", wide, err)
+			}
+		}
+		narrow, err := w.two.Refresh(t.Context(), first.Refresh, w.key.ID, grant.OpenID)
+		w.must(err)
+		if len(narrow.Scope) != 1 || narrow.Scope[0] != grant.OpenID {
+			t.Errorf("narrowed to %q", narrow.Scope)
+		}
+		if _, err := w.one.Refresh(t.Context(), first.Refresh, w.key.ID, "admin"); !errors.Is(err, grant.ErrScope) {
+			t.Errorf("a retry that asks for more: %v", err)
+		}
+		if next := w.next(narrow.Refresh); len(next.Scope) != 3 {
+			t.Errorf("after a narrow one: %q", next.Scope)
+		}
+	})
+}
+
+// Covers R-147 for what a refresh token is worth at this moment.
+func TestWhoHoldsARefreshToken(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		held := func(raw secret.Text) (grant.Held, error) { return w.two.Holder(t.Context(), raw) }
+		first := w.session()
+		found, err := held(first.Refresh)
+		w.must(err)
+		if found.Grant.ID != first.Grant.ID || found.ClientID != w.key.ID || !found.ExpiresAt.Equal(w.clock().Add(grant.Idle)) {
+			t.Errorf("held by %+v", found)
+		}
+		second := w.next(first.Refresh)
+		_, err = held(first.Refresh)
+		w.refused("a used one", err)
+		for name, raw := range map[string]string{"none": "", "a word": "x", "another organization's": "shop2." + second.Refresh.Reveal()[len(w.org.Domain)+1:]} {
+			_, err = held(secret.New(raw))
+			w.refused(name, err)
+		}
+		w.pass(grant.Idle)
+		_, err = held(second.Refresh)
+		w.refused("an idle one", err)
+	})
+}
+
+// A refresh token is revoked by the client that it was given to, used or not,
+// and takes its grant with it.
+func TestARefreshTokenIsRevoked(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		revoke := func(raw secret.Text, clientID string) string {
+			ended, err := w.two.RevokeRefresh(t.Context(), raw, clientID)
+			w.must(err)
+			return ended.ID
+		}
+		first, beside := w.session(), w.session()
+		second := w.next(first.Refresh)
+		if got := revoke(second.Refresh, w.other.ID) + revoke(secret.New("x"), w.key.ID) + revoke(secret.Text{}, w.key.ID); got != "" {
+			t.Errorf("others have ended %s", got)
+		}
+		second = w.next(second.Refresh)
+		if got := revoke(first.Refresh, w.key.ID); got != first.Grant.ID {
+			t.Errorf("a used one ended %q", got)
+		}
+		w.dead("revoked", second)
+		if got := revoke(second.Refresh, w.key.ID); got != "" {
+			t.Errorf("twice ended %q", got)
+		}
+		w.next(beside.Refresh)
 	})
 }

@@ -140,6 +140,9 @@ func (s *Store) RotateRefresh(ctx context.Context, r grant.Rotation) (rotated gr
 		if rotated.Session, err = s.liveGrant(ctx, tx, grantID, r.At); err != nil {
 			return err
 		}
+		if err := r.Accept(rotated.Session); err != nil {
+			return err
+		}
 		return addRefresh(ctx, tx, rotated.Grant, next)
 	})
 	if err == nil {
@@ -169,8 +172,35 @@ func (s *Store) answeredBefore(ctx context.Context, tx *sql.Tx, r grant.Rotation
 	if err != nil {
 		return grant.Rotated{}, nil, err
 	}
-	rotated.Session, err = s.liveGrant(ctx, tx, grantID, r.At)
-	return rotated, nil, err
+	if rotated.Session, err = s.liveGrant(ctx, tx, grantID, r.At); err != nil {
+		return grant.Rotated{}, nil, err
+	}
+	return rotated, nil, r.Accept(rotated.Session)
+}
+
+// RefreshHolder implements grant.Store.
+func (s *Store) RefreshHolder(ctx context.Context, digest []byte, at time.Time) (held grant.Held, err error) {
+	var grantID string
+	err = one(ctx, s.read, grant.ErrInvalid, stmt("read refresh token",
+		`SELECT grant_id, created_at, expires_at FROM refresh_tokens WHERE token_digest = $1 AND used_at IS NULL AND expires_at > $2`,
+		digest, millis(at)), &grantID, instant{&held.CreatedAt}, instant{&held.ExpiresAt})
+	if err != nil {
+		return grant.Held{}, err
+	}
+	held.Session, err = s.liveGrant(ctx, s.read, grantID, at)
+	return held, err
+}
+
+// RevokeRefresh implements grant.Store.
+func (s *Store) RevokeRefresh(ctx context.Context, digest []byte, clientID string, at time.Time) (g grant.Grant, err error) {
+	err = one(ctx, s.write, errNone, stmt("revoke grant of a refresh token",
+		`UPDATE grants SET revoked_at = $2 WHERE revoked_at IS NULL AND client_id = $3 AND id = (
+			SELECT grant_id FROM refresh_tokens WHERE token_digest = $1) RETURNING `+grantColumns, digest, millis(at), clientID),
+		grantFields(&g)...)
+	if errors.Is(err, errNone) {
+		return grant.Grant{}, nil
+	}
+	return g, err
 }
 
 // LiveGrant implements grant.Store.
