@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 # Dependencies first: `tidy` and `alone` go through them in this order.
-MODULES := pkg services/api services/sms services/email services/countersign services/e2e
+MODULES := pkg services/api services/sms services/email services/countersign services/e2e services/e2e/clients
 PROGRAMS := ./services/countersign/cmd/countersign ./services/api/cmd/api ./services/sms/cmd/sms ./services/email/cmd/email ./services/e2e/cmd/fake-twilio ./services/e2e/cmd/fake-smtp ./services/e2e/cmd/fake-breach
 
 LINT_VERSION := v2.15.0
@@ -35,7 +35,7 @@ run: ## Run everything in one process, with a demo and a tour; data in .counters
 .PHONY: test
 test: missing ## Run the tests; suites that need a program which is not installed skip
 	go test $(RACE) -timeout 30m $(TESTFLAGS) $$(go list work | grep -v /services/e2e)
-	go test $(RACE) -timeout 30m -p 1 $(TESTFLAGS) $$(go list ./services/e2e/... | grep -v /e2e/house)
+	go test $(RACE) -timeout 30m -p 1 $(TESTFLAGS) $$(go list ./services/e2e/... ./services/e2e/clients/... | grep -v /e2e/house)
 	go test -count=1 $(TESTFLAGS) ./services/e2e/house
 
 .PHONY: missing
@@ -46,6 +46,8 @@ missing:
 	@command -v oathtool >/dev/null 2>&1 || echo "NOTE: oathtool is not installed: comparing app codes with another program is SKIPPED (Debian: apt install oathtool)"
 	@command -v zbarimg >/dev/null 2>&1 || echo "NOTE: zbarimg is not installed: having QR codes read is SKIPPED (Debian: apt install zbar-tools)"
 	@command -v dkimverify >/dev/null 2>&1 || echo "NOTE: dkimverify is not installed: having signatures of mails checked is SKIPPED (Debian: apt install python3-dkim python3-nacl)"
+	@command -v chromium >/dev/null 2>&1 || echo "NOTE: chromium is not installed: what a real browser does is SKIPPED (Debian: apt install chromium)"
+	@{ command -v node && command -v npm; } >/dev/null 2>&1 || echo "NOTE: node or npm is not installed: the clients that come from npm are SKIPPED (Debian: apt install nodejs npm)"
 	@test -n "$(RACE)" || echo "NOTE: there is no C compiler: the tests run without the race detector"
 
 .PHONY: race

@@ -23,8 +23,14 @@ var (
 // cell is code. An anchor before the code must be named like it.
 func rows(t *testing.T, path string) [][]string {
 	t.Helper()
+	return rowsOf(t, path, read(t, path))
+}
+
+// rowsOf is rows for a part of a document.
+func rowsOf(t *testing.T, path, text string) [][]string {
+	t.Helper()
 	var out [][]string
-	for l := range strings.Lines(read(t, path)) {
+	for l := range strings.Lines(text) {
 		first := codeCell.FindStringSubmatch(l)
 		if first == nil {
 			continue
@@ -159,40 +165,6 @@ func TestFaultsAreFound(t *testing.T) {
 				t.Errorf("found %q and %q, want %q", got, complaints, c.want)
 			}
 		})
-	}
-}
-
-// mostDependencies is how many modules of others we name ourselves.
-const mostDependencies = 25
-
-// Covers R-166 (but for cgo, see TestNoProgramNeedsCgo).
-func TestEveryDependencyHasAReason(t *testing.T) {
-	t.Parallel()
-	required := map[string][]string{} // module -> ours that name it
-	for dir, m := range modules(t) {
-		for _, r := range m.Require {
-			if !r.Indirect && !strings.HasPrefix(r.Path, ours) {
-				required[r.Path] = append(required[r.Path], dir)
-			}
-		}
-	}
-	if len(required) > mostDependencies {
-		t.Errorf("%d direct dependencies, more than %d: take one out before another comes in", len(required), mostDependencies)
-	}
-	listed := map[string]bool{}
-	for _, cells := range rows(t, "docs/dependencies.md") {
-		if len(cells) != 3 || cells[1] == "" || cells[2] == "" {
-			t.Errorf("docs/dependencies.md: %q needs module, what for, instead of what", cells)
-		}
-		listed[cells[0]] = true
-		if len(required[cells[0]]) == 0 {
-			t.Errorf("docs/dependencies.md lists %s, which no go.mod names", cells[0])
-		}
-	}
-	for _, path := range slices.Sorted(maps.Keys(required)) {
-		if !listed[path] {
-			t.Errorf("%s is required by %v and has no reason in docs/dependencies.md", path, required[path])
-		}
 	}
 }
 

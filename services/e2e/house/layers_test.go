@@ -518,6 +518,14 @@ var layers = map[string]layer{
 		tests: []string{"services/e2e/stage", "golang.org/x/crypto"},
 		why:   "how fast whole calls are; the floor of a login is the hash alone",
 	},
+	"services/e2e/clients/browser": {
+		ours:   []string{"pkg/rig"},
+		others: []string{"github.com/chromedp/cdproto", "github.com/chromedp/chromedp"},
+		why:    "drives a real Chromium; knows no page of ours, so that tests of every page can use it",
+	},
+	"services/e2e/clients": {
+		why: "clients that nobody here wrote against the program as it is shipped",
+	},
 	"services/e2e/house": {
 		tests: []string{"pkg/fault", "pkg/web"}, // which status a fault has
 		why:   "the tests about the tree: the standard library and the go command",

@@ -3,7 +3,7 @@
 // own, an app that talks to them over HTTP, a person's browser, and a mail
 // server.
 //
-// The tests of flow, compose and soak call it. It knows programs by their names and
+// The tests of flow, compose, soak and clients call it. It knows programs by their names and
 // services by their public API, so that nothing it does can reach around what
 // a user of Countersign has.
 package stage
@@ -41,15 +41,16 @@ var built struct {
 }
 
 // Main is the body of TestMain of the packages that call Program. It runs the
-// tests, removes what they had built and exits.
-func Main(m *testing.M) {
-	rig.Main(m, func() {
+// tests, removes what they had built, does what the package wants done after
+// its tests, and exits.
+func Main(m *testing.M, after ...func()) {
+	rig.Main(m, append(after, func() {
 		built.mu.Lock()
 		defer built.mu.Unlock()
 		if built.dir != "" {
 			_ = os.RemoveAll(built.dir)
 		}
-	})
+	})...)
 }
 
 // Program builds one of the programs, once per test binary, and returns
