@@ -1,7 +1,9 @@
 package token_test
 
 import (
+	"encoding/base64"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,15 +33,35 @@ func FuzzRead(f *testing.F) {
 	if err := s.Prepare(f.Context()); err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range []string{"", "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IngifQ.e30.AA"} {
+	seeds := []string{"", "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IngifQ.e30.AA"}
+	// With good keys and signatures of others, what comes behind the header is reached, too.
+	published, err := s.PublicKeys(f.Context())
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, k := range published {
+		for _, typ := range []string{"JWT", "at+jwt"} {
+			header := `{"alg":"` + k.Algorithm + `","typ":"` + typ + `","kid":"` + k.ID + `"}`
+			seeds = append(seeds, base64.RawURLEncoding.EncodeToString([]byte(header))+".e30."+strings.Repeat("A", 86))
+		}
+	}
+	for _, seed := range seeds {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		if _, _, _, err := s.Read(t.Context(), secret.New(raw)); fault.KindOf(err) != fault.Unauthorized {
 			t.Fatalf("Read(%q) = %v, want Unauthorized", raw, err)
 		}
-		if _, err := s.ReadUser(t.Context(), secret.New(raw)); fault.KindOf(err) != fault.Unauthorized {
-			t.Fatalf("ReadUser(%q) = %v, want Unauthorized", raw, err)
+		for name, err := range map[string]error{
+			"ReadUser": second(s.ReadUser(t.Context(), secret.New(raw))),
+			"ReadApp":  second(s.ReadApp(t.Context(), secret.New(raw))),
+			"ReadHint": second(s.ReadHint(t.Context(), secret.New(raw))),
+		} {
+			if fault.KindOf(err) != fault.Unauthorized {
+				t.Fatalf("%s(%q) = %v, want Unauthorized", name, raw, err)
+			}
 		}
 	})
 }
+
+func second[T any](_ T, err error) error { return err }

@@ -24,7 +24,9 @@ type signed struct {
 // the algorithm is the key's, whatever the token says (RFC 8725 3.1).
 func (s *Service) parse(ctx context.Context, raw secret.Text) (signed, error) {
 	text := raw.Reveal()
-	if len(text) > maxSize || strings.Count(text, ".") != 2 {
+	// The decoder skips line breaks, so with them there would be more than one
+	// text of a token.
+	if len(text) > maxSize || strings.Count(text, ".") != 2 || strings.ContainsAny(text, "\r\n") {
 		return signed{}, ErrInvalid
 	}
 	key, err := s.verifier(ctx, keyOf(text))
