@@ -96,7 +96,8 @@ func TestNoParameterReachesAColumn(t *testing.T) {
 	for _, route := range open(t, p).service.Routes() {
 		for _, parameter := range inInput(route) {
 			for _, name := range parameter.names {
-				if slices.Contains(ours, name[strings.LastIndex(name, ".")+1:]) {
+				// An app says such of its own request, which goes into no row.
+				if slices.Contains(ours, name[strings.LastIndex(name, ".")+1:]) && !slices.Contains(startPaths, route.Path) {
 					t.Errorf("%s declares the parameter %s, which no caller may set", title(route), name)
 				}
 			}
@@ -233,7 +234,11 @@ func effect(t *testing.T, p *parts, db *sql.DB, r *realm, s *shot) ([]string, *r
 	var out []string
 	for sign, rows := range map[string][]row{"- ": went, "+ ": came} {
 		for _, row := range rows {
-			out = append(out, sign+row.anonymous(names))
+			// All browsers of these tests are at one address: what is counted
+			// there is no realm's.
+			if text := row.anonymous(names); !strings.Contains(text, "budget_key=source:") || s.route.Credential == pipeline.APIKey {
+				out = append(out, sign+text)
+			}
 		}
 	}
 	slices.Sort(out)

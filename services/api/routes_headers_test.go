@@ -106,7 +106,7 @@ func TestEveryAnswerOfEveryRouteHasTheSecurityHeaders(t *testing.T) {
 		wire.disarm()
 		bad(success(route), func(*shot) {}) // last: it may delete what the others need
 	}
-	for _, target := range []string{"/", "/nothing", "/api/v2", "/api/v2/organizations/", "/oauth/token/x", "/%00", "/inbox/%2e%2e"} {
+	for _, target := range []string{"/nothing", "/api/v2", "/api/v2/organizations/", "/oauth/token/x", "/%00", "/inbox/%2e%2e"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.base+target, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -123,6 +123,14 @@ func (r *realm) id(kind string) string {
 			r.addLink()
 		case "request", "delivery", "factor":
 			r.addFactor()
+		case "app":
+			r.addApp()
+		case "browser":
+			r.ids[kind] = r.note(kind, never(r.t, kind))
+		case "flow":
+			r.addFlow()
+		case "second flow":
+			r.addSecondFlow()
 		case "template":
 			r.addTemplate(kind, "password_reset")
 		case "sign-in template":
@@ -136,11 +144,11 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "sign-in template", "template",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "browser", "flow", "second flow", "sign-in template", "template",
 }
 
 // ofUsers are the kinds of objects that belong to a user.
-var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor", "password", "password code", "login"}
+var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor", "password", "password code", "login", "second flow"}
 
 // full is the realm with one object of every kind.
 func (r *realm) full() *realm {
@@ -229,7 +237,7 @@ func never(t *testing.T, kind string) string {
 	switch kind {
 	case "org", "account":
 		return marker + word[:14]
-	case "link", "password code":
+	case "link", "password code", "browser", "flow", "second flow":
 		return marker + strings.Repeat(word, 2)[:secretSize-len(marker)]
 	case "password":
 		return marker + word[:14]
@@ -245,6 +253,8 @@ func never(t *testing.T, kind string) string {
 		return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
 	case "template", "sign-in template":
 		return "template_3" + rand.Text()[:26]
+	case "app":
+		return "app_3" + rand.Text()[:26]
 	case "delivery":
 		return "delivery_3" + rand.Text()[:26]
 	case "request":

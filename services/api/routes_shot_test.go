@@ -34,11 +34,13 @@ var objects = map[string][]string{
 	"domain":   {"domain"},
 	"issuer":   {"org", "account"},
 	"token":    {"link"},
+	"account":  {"account"},
 }
 
 // references are parameters of an input that name an object, by their kind.
 var references = map[string]string{
 	"organizations": "org",
+	"organization":  "org",
 	"org_domain":    "org",
 	"user_email":    "email",
 	"request_id":    "request",
@@ -60,6 +62,12 @@ var references = map[string]string{
 func reference(route pipeline.Route, p parameter) string {
 	if p.name == "request_id" && strings.Contains(route.Path, "/validation/") {
 		return "login" // which the code ends, not the request that it was sent for
+	}
+	if p.name == "client_id" && slices.Contains(startPaths, route.Path) {
+		return "" // everybody may know an app
+	}
+	if kind := signInReference(route, p); kind != "" {
+		return kind
 	}
 	return references[p.name]
 }
@@ -154,10 +162,28 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"grant_type":    fixed("client_credentials"),
 	"client_secret": func(r *realm, _ pipeline.Route) string { r.id("key"); return r.secret },
 	"token":         func(r *realm, _ pipeline.Route) string { return r.id("link") },
-	"page_token":    func(r *realm, _ pipeline.Route) string { return r.formToken(r.id("link")) },
-	"MessageSid":    func(r *realm, _ pipeline.Route) string { return r.word("provider id") },
-	"MessageStatus": fixed("delivered"),
-	"ErrorCode":     fixed("30006"),
+	"page_token":    func(r *realm, route pipeline.Route) string { return r.formToken(r.id(cookieKind(route))) },
+	"client_id":     func(r *realm, _ pipeline.Route) string { return r.id("app") },
+	"view_type":     fixed("login"),
+	"lang":          fixed("de"),
+
+	"response_type":         fixed("code"),
+	"response_mode":         fixed("query"),
+	"scope":                 fixed("openid email"),
+	"state":                 fixed("state"),
+	"client_state":          fixed("state"),
+	"nonce":                 fixed("nonce"),
+	"code_challenge":        fixed(challengeOf(verifier)),
+	"code_challenge_method": fixed("S256"),
+	"prompt":                fixed("login"),
+	"max_age":               fixed("3600"),
+	"acr_values":            fixed("aal1"),
+	"login_hint":            fixed("somebody@example.test"),
+	"id_token_hint":         fixed(""), // no app of a realm has one yet
+	"ui_locales":            fixed("de en"),
+	"MessageSid":            func(r *realm, _ pipeline.Route) string { return r.word("provider id") },
+	"MessageStatus":         fixed("delivered"),
+	"ErrorCode":             fixed("30006"),
 }
 
 // proofs are what a route without a credential asks for instead of one, where
@@ -186,6 +212,9 @@ func liveCode(r *realm, route pipeline.Route) string {
 		return r.word("authorization code")
 	}
 	r.id("request")
+	if route.Path == "/login/code" {
+		return r.codes["totp-challenge"]
+	}
 	for flow, code := range r.codes {
 		if strings.Contains(route.Path, "/"+flow+"/") {
 			return code
@@ -313,7 +342,7 @@ func (r *realm) shot(route pipeline.Route) *shot {
 		s.form.Set(p.form(), r.sample(route, p))
 	}
 	if route.Cookie != "" {
-		s.cookie = route.Cookie + "=" + r.id("link")
+		s.cookie = route.Cookie + "=" + r.id(cookieKind(route))
 	}
 	return s
 }

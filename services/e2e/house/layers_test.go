@@ -307,6 +307,13 @@ var layers = map[string]layer{
 		why:    "passwords, their hashes and their policy: the highest rule; the libraries hash and bring texts into one form",
 	},
 
+	api + "flow": {
+		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "factor", api + "grant", api + "guard", api + "id", api + "link",
+			api + "login", api + "notice", api + "password", api + "session", api + "tenant", api + "token"},
+		never: outside,
+		why:   "authorization requests, from the app and back with a code; asks all that proves something, and knows no page",
+	},
+
 	api + "transfer": {
 		ours:  []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "id", api + "outbox", api + "password", api + "tenant", api + "user"},
 		never: outside,
@@ -359,13 +366,13 @@ var layers = map[string]layer{
 		why:   "edge: the headless API",
 	},
 	api + "oidc": {
-		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "apikey", api + "grant", api + "guard", api + "id",
+		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "apikey", api + "flow", api + "grant", api + "guard", api + "id",
 			api + "pipeline", api + "tenant", api + "token"},
 		never: []string{"database/sql", "os"},
 		why:   "edge: every token path",
 	},
 	api + "pages": {
-		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "link", api + "pipeline", api + "session"},
+		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "flow", api + "link", api + "pipeline", api + "session"},
 		others: []string{"golang.org/x/text"},
 		never:  []string{"database/sql", "os"},
 		tests:  []string{api + "guard", api + "tenant", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router
@@ -386,7 +393,7 @@ var layers = map[string]layer{
 	"services/api": {
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "breach", api + "callback", api + "challenge", api + "delivery",
-			api + "factor", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "mailserver", api + "notice", api + "oidc",
+			api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},

@@ -1,0 +1,200 @@
+// Package flow owns authorization requests: what an app asks when it sends a
+// browser to us, the login that answers it, and the way back with a code (RFC
+// 6749 4.1, OpenID Connect Core 3.1).
+//
+// The edge of OAuth calls [Service.Start]. A browser that is signed in well
+// enough goes back with a code at once; any other gets a flow, to which the
+// sign-in page adds a proof at a time ([Service.Password], [Service.Code]).
+// What is proven is compared by the rules of passwords and factors, whether it
+// is enough is decided by package login, and this is the one that begins or
+// raises the browser's session and has package grant make the code.
+//
+// A flow is 256 random bits, of which only a digest is kept. It belongs to one
+// client, one tenant and one browser, lives for half an hour, and is finished
+// once, by one conditional step.
+package flow
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/id"
+)
+
+const (
+	// Life is how long a login may take, from the app and back.
+	Life = 30 * time.Minute
+	// tries are how many proofs of a flow may be wrong before the app has to
+	// begin another one. The guard counts beside it, for all flows together.
+	tries = 10
+)
+
+// Flow is an authorization request under way.
+type Flow struct {
+	Request
+	RequestID string // its public name
+	// Browser is the digest of the cookie of the browser that it began in.
+	Browser []byte
+	// UserID is whose first half is proven, empty for nobody's. SessionID says
+	// that it was proven in this session of the browser, which a second factor
+	// then raises.
+	UserID    string
+	SessionID string
+	// Typed is the address in the form.
+	Typed string
+	// Said is what the page says about the last try, and Until when another one
+	// may be made, where there is a time.
+	Said  Said
+	Until time.Time
+	Tries int
+	At    time.Time
+}
+
+// Said is what became of a try.
+type Said string
+
+// What the page may have to say.
+const (
+	Wrong     Said = "wrong"     // address or password, without telling which
+	Paused    Said = "paused"    // for a while: Until
+	Off       Said = "off"       // the password takes no more tries
+	Busy      Said = "busy"      // nothing was compared
+	Late      Said = "late"      // the first half was too long ago
+	WrongCode Said = "code"      // of a second factor
+	NoCode    Said = "malformed" // that was none
+	Used      Said = "used"      // a right code, once more
+	NotSent   Said = "not_sent"  // no code was sent that could be compared
+	Sent      Said = "sent"      // a code, just now
+	Refused   Said = "refused"   // to send another one so soon
+	Shut      Said = "shut"      // the second factors take no codes
+)
+
+// What may go wrong, as somebody reads it who looks at a page.
+var (
+	// ErrOver answers for flows that never were, are finished or too old, and
+	// for those of other browsers, without saying which.
+	ErrOver = fault.New(fault.NotFound, "sign_in_over", "this sign-in is over: it was finished, took too long, or began in another browser; go back to the app and sign in from there")
+	// ErrOther answers when somebody else has signed in than the app asked for.
+	ErrOther = fault.New(fault.Forbidden, "sign_in_other_user", "the app asks for another user than the one who has signed in; go back to the app and sign in as that user")
+	// ErrTries ends a flow with too many wrong tries.
+	ErrTries = fault.New(fault.Forbidden, "sign_in_tries", "too many tries of this sign-in were wrong; go back to the app and begin again")
+	// ErrPassword answers for a right password that is good for nothing but
+	// setting another one.
+	ErrPassword = fault.New(fault.Forbidden, "password_must_change", "the password is right, and is too old or was revoked: ask the app for a link to set another one, then sign in again")
+	// ErrMethod answers where nothing that the user has is allowed for the app.
+	ErrMethod = fault.New(fault.Forbidden, "sign_in_method", "the app allows no way of signing in that this user has; ask its operator")
+	// ErrClient answers for apps that are not there, inactive or of a deleted
+	// organization, and under another organization than the request names.
+	ErrClient = fault.New(fault.Malformed, "app_not_valid", "client_id names no app that is active here; the app has to be registered, and its link corrected")
+	// ErrRedirect answers for redirect URIs that the app has not registered.
+	// Nobody is sent to one of those, not even with an error (RFC 9700 4.11).
+	ErrRedirect = fault.New(fault.Malformed, "redirect_uri_not_valid", "redirect_uri is not one of those that the app has registered, character by character; register it or correct the link")
+)
+
+// Store keeps flows. Losing one is safe: the user begins again.
+type Store interface {
+	Get(ctx context.Context, key string) ([]byte, error)
+	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	Swap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error)
+}
+
+// held is a flow as it was read: what changes it must find it so.
+type held struct {
+	Flow
+	key    string
+	stored []byte
+}
+
+func (s *Service) put(ctx context.Context, f Flow) (secret.Text, error) {
+	token := id.Token()
+	value, err := json.Marshal(f)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("encode flow: %w", err)
+	}
+	return token, s.Store.Put(ctx, keyOf(token), value, Life)
+}
+
+// find reads the flow of a browser. One that is shown by another browser, or
+// by one without the cookie, is dead from then on.
+func (s *Service) find(ctx context.Context, token, browser secret.Text) (held, error) {
+	h := held{key: keyOf(token)}
+	stored, err := s.Store.Get(ctx, h.key)
+	if err != nil {
+		return held{}, err
+	}
+	if stored == nil {
+		return held{}, ErrOver
+	}
+	h.stored = stored
+	if err := json.Unmarshal(stored, &h.Flow); err != nil {
+		return held{}, fmt.Errorf("read flow: %w", err)
+	}
+	if s.Now().Sub(h.At) >= Life {
+		return held{}, ErrOver
+	}
+	if browser.IsZero() || !slices.Equal(h.Browser, digest(browser)) {
+		if _, err := s.take(ctx, h); err != nil {
+			return held{}, err
+		}
+		return held{}, ErrOver
+	}
+	return h, nil
+}
+
+// take ends a flow: of many that try, one does.
+func (s *Service) take(ctx context.Context, h held) (bool, error) {
+	return s.Store.Swap(ctx, h.key, h.stored, nil, 0)
+}
+
+// end takes a flow and returns why; a fault of the store comes first.
+func (s *Service) end(ctx context.Context, h held, why error) error {
+	if _, err := s.take(ctx, h); err != nil {
+		return err
+	}
+	return why
+}
+
+// keep stores a changed flow, unless somebody has changed it meanwhile: then
+// what they did is what the page shows.
+func (s *Service) keep(ctx context.Context, h held) error {
+	value, err := json.Marshal(h.Flow)
+	if err != nil {
+		return fmt.Errorf("encode flow: %w", err)
+	}
+	left := Life - s.Now().Sub(h.At)
+	if left < time.Millisecond {
+		return ErrOver
+	}
+	_, err = s.Store.Swap(ctx, h.key, h.stored, value, left)
+	return err
+}
+
+// wrong counts a wrong proof.
+func (s *Service) wrong(ctx context.Context, h held, said Said) error {
+	h.Tries++
+	h.Said, h.Until = said, time.Time{}
+	if h.Tries >= tries {
+		return s.end(ctx, h, ErrTries)
+	}
+	return s.keep(ctx, h)
+}
+
+// say stores what the page says next.
+func (s *Service) say(ctx context.Context, h held, said Said, until time.Time) error {
+	h.Said, h.Until = said, until
+	return s.keep(ctx, h)
+}
+
+func keyOf(token secret.Text) string { return fmt.Sprintf("flow:{%x}", digest(token)) }
+
+// digest is the stored form of 256 random bits: nobody can try candidates.
+func digest(token secret.Text) []byte {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return sum[:]
+}

@@ -1,0 +1,27 @@
+package api
+
+import (
+	"time"
+
+	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/flow"
+	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/oidc"
+	"countersign.dev/services/api/internal/pages"
+	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
+)
+
+// wireFlows builds what brings a browser from an app through the sign-in page
+// and back, and returns its tables.
+func (s *Service) wireFlows(tenants *tenant.Service, tokens *token.Service, factors *factor.Service, news *notice.Service, with logins) [][]pipeline.Route {
+	flows := &flow.Service{
+		Store: s.short, Apps: s.store, Organizations: tenants, Sessions: s.sessions, Passwords: with.passwords, Factors: factors, Logins: with.logins,
+		Grants: s.grants, Hints: tokens, Notices: news, BaseURL: s.cfg.BaseURL, Now: time.Now,
+	}
+	return [][]pipeline.Route{
+		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),
+		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
+	}
+}
