@@ -32,6 +32,7 @@ import (
 	"countersign.dev/pkg/telemetry"
 	"countersign.dev/pkg/web"
 	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/callback"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/delivery"
@@ -164,6 +165,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 
 	s.grants = &grant.Service{Store: s.store, Keys: keys.database, Now: now, Alarm: s.reused}
+	apps := &app.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
 	s.admin = &Admin{tenants: tenants, keys: apiKeys, tokens: tokens, store: s.store}
 	s.relay = &relay.Relay{Bus: s.bus, Deliveries: deliveries, Log: s.log, Observe: s.metrics.outcome}
 	s.wirePipeline(keys, tenants, tokens, factors)
@@ -177,7 +179,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
-			Tenants: tenants, Connections: connections, Keys: apiKeys, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
+			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
 			Templates:   templates,
 			MailServers: &mailserver.Connections{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now},
 			Logins:      with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,

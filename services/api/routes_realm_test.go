@@ -215,6 +215,14 @@ func (r *realm) addTemplate(kind, of string) {
 		"text="+r.word("words")+" {{link}}").want(201).text("id")
 }
 
+// addApp registers an app that keeps a secret.
+func (r *realm) addApp() {
+	r.t.Helper()
+	made := r.call("POST", "/api/v2/org/"+r.org+"/apps", "name="+r.word("label"), "client_type=confidential", "redirect_uris[]="+backURL).want(201)
+	r.note("secret", made.text("client_secret"))
+	r.ids["app"] = made.text("client_id")
+}
+
 // narrowed is the same corner for a key that reaches its organization only. A
 // login belongs to the key that began it, so it has one of its own.
 func (r *realm) narrowed() *realm {

@@ -37,19 +37,6 @@ func cookieKind(route pipeline.Route) string {
 	return "link"
 }
 
-// addApp makes an app that every method is allowed.
-func (r *realm) addApp() {
-	r.t.Helper()
-	name, back := r.word("label"), []string{backURL}
-	in := api.NewApp{}
-	in.Name, in.RedirectURIs = &name, &back
-	made, err := r.service.AddApp(r.t.Context(), r.account, r.org, in)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.ids["app"] = made.ID
-}
-
 // addFlow sends the realm's browser from the app to the sign-in page.
 func (r *realm) addFlow() {
 	r.t.Helper()

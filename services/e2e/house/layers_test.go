@@ -359,7 +359,7 @@ var layers = map[string]layer{
 		why:    "the checks of every request: credential, scope, tenant, limits; logs, because only it knows who called",
 	},
 	api + "httpapi": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "delivery", api + "factor", api + "grant",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "app", api + "delivery", api + "factor", api + "grant",
 			api + "id", api + "link", api + "listing", api + "login", api + "mailserver", api + "notice", api + "password", api + "pipeline", api + "qr", api + "template", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
 		tests: []string{api + "input"}, // how a page is asked for
@@ -392,7 +392,7 @@ var layers = map[string]layer{
 	},
 	"services/api": {
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
-			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "breach", api + "callback", api + "challenge", api + "delivery",
+			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "delivery",
 			api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},

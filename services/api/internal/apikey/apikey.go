@@ -39,6 +39,8 @@ const (
 	TemplatesWrite     = "templates:write"
 	MailServersRead    = "smtp_connections:read"
 	MailServersWrite   = "smtp_connections:write"
+	AppsRead           = "apps:read"
+	AppsWrite          = "apps:write"
 	KeysRead           = "keys:read"
 	KeysWrite          = "keys:write"
 	// PasswordsCreateUnverified lets a key create a password without a link,
@@ -57,7 +59,7 @@ const (
 // All lists every scope.
 func All() []string {
 	return []string{
-		ActivityRead, Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, FactorsRead, FactorsReset, InboxRead,
+		ActivityRead, AppsRead, AppsWrite, Challenges, CodesRead, ConnectionsRead, ConnectionsWrite, DeliveriesRead, FactorsEnroll, FactorsRead, FactorsReset, InboxRead,
 		KeysRead, KeysWrite, OrganizationsRead, OrganizationsWrite, PasswordsCreateUnverified, PasswordsForce, PasswordsWrite, TemplatesRead, TemplatesWrite,
 		MailServersRead, MailServersWrite, UsersRead, UsersWrite,
 	}
@@ -65,10 +67,11 @@ func All() []string {
 
 // Standard lists what a key gets when nothing is said: everything but
 // managing keys, seeing codes, resetting factors, creating passwords without a
-// link, forcing new ones and saying which server mails go through.
+// link, forcing new ones and saying which server mails go through. Managing
+// apps is left out, too: it makes credentials, and says where codes are sent.
 func Standard() []string {
 	return slices.DeleteFunc(All(), func(scope string) bool {
-		return scope == CodesRead || scope == KeysWrite || scope == FactorsReset || scope == PasswordsCreateUnverified || scope == PasswordsForce || scope == MailServersWrite
+		return scope == CodesRead || scope == KeysWrite || scope == AppsWrite || scope == FactorsReset || scope == PasswordsCreateUnverified || scope == PasswordsForce || scope == MailServersWrite
 	})
 }
 

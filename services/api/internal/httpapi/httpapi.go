@@ -13,6 +13,7 @@ import (
 
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/link"
@@ -31,6 +32,7 @@ type API struct {
 	Tenants     *tenant.Service
 	Connections *tenant.Connections
 	Keys        *apikey.Service
+	Apps        *app.Service
 	Users       *user.Service
 	Factors     *factor.Service
 	Deliveries  *delivery.Service
@@ -58,6 +60,13 @@ func (a *API) Routes() []pipeline.Route {
 		account("POST", "/api-keys", apikey.KeysWrite, "Create an API key", pipeline.Handle(a.createKey), created, own),
 		account("GET", "/api-keys", apikey.KeysRead, "List API keys", pipeline.Handle(a.listKeys), own),
 		account("DELETE", "/api-keys/{key}", apikey.KeysWrite, "Revoke an API key", pipeline.Handle(a.revokeKey), own),
+
+		org("POST", "/org/{org}/apps", apikey.AppsWrite, "Register an app (OAuth client)", pipeline.Handle(a.createApp), created, conflicts, own),
+		org("GET", "/org/{org}/apps", apikey.AppsRead, "List apps", pipeline.Handle(a.listApps), own),
+		org("GET", "/org/{org}/apps/{app}", apikey.AppsRead, "Read an app", pipeline.Handle(a.readApp), own),
+		org("PUT", "/org/{org}/apps/{app}", apikey.AppsWrite, "Change an app", pipeline.Handle(a.updateApp), own),
+		org("DELETE", "/org/{org}/apps/{app}", apikey.AppsWrite, "Delete an app and end all that it was granted", pipeline.Handle(a.deleteApp), own),
+		org("POST", "/org/{org}/apps/{app}/secret", apikey.AppsWrite, "Give a confidential app another secret; the one before stops at once", pipeline.Handle(a.rotateAppSecret), created, conflicts, own),
 
 		org("POST", "/org/{org}/users", apikey.UsersWrite, "Create a user", pipeline.Handle(a.createUser), created),
 		org("GET", "/org/{org}/users", apikey.UsersRead, "List users", pipeline.Handle(a.listUsers)),

@@ -12,7 +12,7 @@ import (
 
 type keyIn struct {
 	Name          string   `in:"name" doc:"For people, at most 64 characters."`
-	Scopes        []string `in:"scopes" doc:"A list, or one text with blanks between. Without it: all that the caller's own key has but codes:read and keys:write."`
+	Scopes        []string `in:"scopes" doc:"A list, or one text with blanks between. Without it: all that the caller's own key has but those that a key has only when they are asked for, such as keys:write and apps:write."`
 	Organizations []string `in:"organizations" doc:"Domains of the organizations that the key is limited to; without it, those of the caller's own key."`
 	RedirectURIs  []string `in:"redirect_uris" doc:"Where links that the key asks for may lead, beside those of the organization: https URLs, compared character for character."`
 }

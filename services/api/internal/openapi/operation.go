@@ -23,6 +23,7 @@ var pathParameters = map[string]string{
 	"org":      "Domain of the organization.",
 	"user":     "Id or e-mail address of the user.",
 	"factor":   "Id of the second factor.",
+	"app":      "`client_id` of the app.",
 	"template": "Id of the template.",
 	"key":      "`client_id` of the API key.",
 	"delivery": "Id of the delivery.",
