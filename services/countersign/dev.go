@@ -178,7 +178,8 @@ Countersign is up: %s (Ctrl-C stops it)
   inbox    %s/inbox shows every message as it arrives
   API      %s/docs shows every call, and tries it
   health   http://%s/readyz, and /metrics
-  shell    . %s   sets COUNTERSIGN_URL, _ACCOUNT, _CLIENT_ID, _CLIENT_SECRET, _ORG, _USER_ID
+  shell    . %s   sets COUNTERSIGN_URL, _ACCOUNT, _CLIENT_ID, _CLIENT_SECRET, _ORG, _USER_ID,
+           _APP_CLIENT_ID, _APP_REDIRECT_URI: the demo app, a public OAuth client
 
 Send yourself a code:
   TOKEN=$(curl -s "$COUNTERSIGN_URL/api/v2/oauth/token" -d grant_type=client_credentials \
@@ -203,5 +204,6 @@ func (d *dev) firstStart(ctx context.Context, base string) (map[string]string, e
 	return map[string]string{
 		"COUNTERSIGN_ACCOUNT": demoAccount, "COUNTERSIGN_CLIENT_ID": t.key.id, "COUNTERSIGN_CLIENT_SECRET": t.key.secret,
 		"COUNTERSIGN_ORG": t.org, "COUNTERSIGN_USER_ID": t.user,
+		"COUNTERSIGN_APP_CLIENT_ID": t.appID, "COUNTERSIGN_APP_REDIRECT_URI": demoCallback,
 	}, nil
 }

@@ -25,9 +25,10 @@ const (
 // that does it.
 type tour struct {
 	*client
-	key  demoKey
-	org  string
-	user string
+	key   demoKey
+	org   string
+	user  string
+	appID string // client_id of the demo app
 }
 
 type demoKey struct{ id, secret string }
@@ -38,8 +39,8 @@ func (t *tour) say(format string, args ...any) {
 	}
 }
 
-// play makes the demo organization and its users and goes all steps. It fills org
-// and user.
+// play makes the demo organization, its users and its app, and goes all steps. It
+// fills org, user and appID.
 func (t *tour) play(ctx context.Context) error {
 	t.say("\n1. The app gets an access token for its API key")
 	if err := t.signIn(ctx); err != nil {
@@ -86,7 +87,10 @@ func (t *tour) play(ctx context.Context) error {
 	if err := t.apps(ctx); err != nil {
 		return err
 	}
-	return t.passwords(ctx)
+	if err := t.passwords(ctx); err != nil {
+		return err
+	}
+	return t.browsers(ctx)
 }
 
 func (t *tour) signIn(ctx context.Context) error {

@@ -45,6 +45,7 @@ func TestDev(t *testing.T) {
 	d.linesWork(t, p.Stdout())
 	appIsPlayed(t, p.Stdout())
 	t.Run("the QR code can be scanned", func(t *testing.T) { drawnCodeIsRead(t, p.Stdout()) })
+	d.appIsRegistered(t, p.Stdout())
 	d.activityHolds(t) // while the services run
 	before := d.deliveries(t)
 	if before == 0 {
