@@ -311,6 +311,7 @@ var layers = map[string]layer{
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "factor", api + "grant", api + "guard", api + "id", api + "link",
 			api + "login", api + "notice", api + "password", api + "session", api + "tenant", api + "token"},
 		never: outside,
+		tests: []string{api + "user"}, // whose session it is
 		why:   "authorization requests, from the app and back with a code; asks all that proves something, and knows no page",
 	},
 
@@ -398,7 +399,7 @@ var layers = map[string]layer{
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},
-		tests:  []string{api + "totp", "github.com/go-jose/go-jose/v4", "github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net"},
+		tests:  []string{api + "app", api + "totp", "github.com/go-jose/go-jose/v4", "github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net"},
 		why:    "wiring of the api",
 	},
 	"services/api/cmd/api": {
