@@ -37,23 +37,23 @@ const (
 
 // Flow is an authorization request under way.
 type Flow struct {
-	Request
-	RequestID string // its public name
+	Request   `json:"request"`
+	RequestID string `json:"request_id"` // its public name
 	// Browser is the digest of the cookie of the browser that it began in.
-	Browser []byte
+	Browser []byte `json:"browser"`
 	// UserID is whose first half is proven, empty for nobody's. SessionID says
 	// that it was proven in this session of the browser, which a second factor
 	// then raises.
-	UserID    string
-	SessionID string
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
 	// Typed is the address in the form.
-	Typed string
+	Typed string `json:"typed"`
 	// Said is what the page says about the last try, and Until when another one
 	// may be made, where there is a time.
-	Said  Said
-	Until time.Time
-	Tries int
-	At    time.Time
+	Said  Said      `json:"said"`
+	Until time.Time `json:"until"`
+	Tries int       `json:"tries"`
+	At    time.Time `json:"at"`
 }
 
 // Said is what became of a try.

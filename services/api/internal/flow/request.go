@@ -70,22 +70,22 @@ type Asked struct {
 
 // Request is a request that was found good.
 type Request struct {
-	ClientID    string
-	Tenant      tenant.ID
-	RedirectURI string
-	Mode        string
-	State       string
-	Nonce       string
-	Challenge   string // of PKCE, S256
-	Scope       []string
-	Prompt      []string
-	MaxAge      time.Duration // how old the last proof may be; negative for any
-	ACR         string        // the least level that the app takes; empty for any
-	Unknown     bool          // it asks for levels that we do not have, and for no other
-	Hint        string        // address of who is expected, for the form
-	Subject     string        // who must be signed in, from id_token_hint; empty for anybody
-	Locale      string
-	Gateway     bool
+	ClientID    string        `json:"client_id"`
+	Tenant      tenant.ID     `json:"tenant"`
+	RedirectURI string        `json:"redirect_uri"`
+	Mode        string        `json:"mode"`
+	State       string        `json:"state"`
+	Nonce       string        `json:"nonce"`
+	Challenge   string        `json:"challenge"` // of PKCE, S256
+	Scope       []string      `json:"scope"`
+	Prompt      []string      `json:"prompt"`
+	MaxAge      time.Duration `json:"max_age"` // how old the last proof may be; negative for any
+	ACR         string        `json:"acr"`     // the least level that the app takes; empty for any
+	Unknown     bool          `json:"unknown"` // it asks for levels that we do not have, and for no other
+	Hint        string        `json:"hint"`    // address of who is expected, for the form
+	Subject     string        `json:"subject"` // who must be signed in, from id_token_hint; empty for anybody
+	Locale      string        `json:"locale"`
+	Gateway     bool          `json:"gateway"`
 }
 
 // Prompts reports whether the app asks for a prompt.

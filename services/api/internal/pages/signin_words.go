@@ -102,7 +102,7 @@ var signInSpoken = []signInWords{
 		Code: "Code", Confirm: "Confirmer",
 		SendText: "Un code peut être envoyé au {phone}.", Send: "M’envoyer un code",
 		Forgotten:  "Si vous avez oublié votre mot de passe, demandez à l’application un lien pour en choisir un autre.",
-		NoRecovery: "Les codes de secours ne sont pas acceptés sur cette page. Si vous avez perdu votre appareil, utilisez-en un dans l’application, ou adressez-vous à son exploitant.",
+		NoRecovery: "Les codes de secours ne sont pas acceptés sur cette page. Si vous avez perdu ce qui fait vos codes, utilisez-en un dans l’application, ou adressez-vous à son exploitant.",
 		WaitMinute: "Réessayez dans une minute.", WaitMinutes: "Réessayez dans {n} minutes.",
 		Said: map[flow.Said]string{
 			flow.Wrong:     "L’adresse ou le mot de passe est erroné.",
