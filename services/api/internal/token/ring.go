@@ -32,6 +32,8 @@ type key struct {
 	leaves      time.Time
 	private     crypto.Signer
 	certificate []byte
+	// signers are ready for each typ whose header is the same in all tokens.
+	signers map[string]jose.Signer
 }
 
 func (k key) retired(now time.Time) bool { return !k.leaves.IsZero() && !now.Before(k.leaves) }
@@ -62,6 +64,18 @@ func (r *ring) newest(algorithm jose.SignatureAlgorithm) *key {
 		}
 	}
 	return nil
+}
+
+// signer makes what signs a draft, or takes the one that is ready.
+func (k *key) signer(d draft) (jose.Signer, error) {
+	if ready := k.signers[d.typ]; ready != nil && d.issuer == "" {
+		return ready, nil
+	}
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(d.typ)).WithHeader("kid", k.id)
+	if d.issuer != "" {
+		options = options.WithHeader("iss", d.issuer)
+	}
+	return jose.NewSigner(jose.SigningKey{Algorithm: k.algorithm, Key: k.private}, options)
 }
 
 func (r *ring) find(id string) *key {
@@ -102,7 +116,7 @@ func (s *Service) merge(stored []SigningKey, asOf time.Time) (*ring, error) {
 		switch {
 		case k.retired(now):
 		case before != nil && before.private != nil:
-			k.private, k.certificate = before.private, before.certificate
+			k.private, k.certificate, k.signers = before.private, before.certificate, before.signers
 		default:
 			if err := s.open(&k, row); err != nil {
 				return nil, err
@@ -161,6 +175,16 @@ func (s *Service) open(k *key, row SigningKey) error {
 	if k.private == nil {
 		return fmt.Errorf("signing key %s is none for %s", row.ID, row.Algorithm)
 	}
+	signers := map[string]jose.Signer{}
+	for _, as := range []form{accessES, identityES, identityRS} {
+		if as.algorithm != k.algorithm {
+			continue
+		}
+		if signers[as.typ], err = k.signer(draft{form: as}); err != nil {
+			return fmt.Errorf("make signer of %s: %w", row.ID, err)
+		}
+	}
+	k.signers = signers
 	k.certificate, err = certify(*k)
 	return err
 }

@@ -19,13 +19,13 @@ package token
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
@@ -172,17 +172,21 @@ func (s *Service) sign(ctx context.Context, d draft) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, err
 	}
-	options := (&jose.SignerOptions{}).WithType(jose.ContentType(d.typ)).WithHeader("kid", key.id)
-	if d.issuer != "" {
-		options = options.WithHeader("iss", d.issuer)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: key.algorithm, Key: key.private}, options)
+	signer, err := key.signer(d)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("make signer: %w", err)
 	}
-	raw, err := jwt.Signed(signer).Claims(d.claims).Serialize()
+	payload, err := json.Marshal(d.claims)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("encode claims: %w", err)
+	}
+	signed, err := signer.Sign(payload)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("sign token: %w", err)
+	}
+	raw, err := signed.CompactSerialize()
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("write token: %w", err)
 	}
 	return secret.New(raw), nil
 }
