@@ -43,7 +43,6 @@ import (
 	"countersign.dev/services/api/internal/httpapi"
 	"countersign.dev/services/api/internal/mailserver"
 	"countersign.dev/services/api/internal/notice"
-	"countersign.dev/services/api/internal/oidc"
 	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/pages"
 	"countersign.dev/services/api/internal/password"
@@ -184,7 +183,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 			MailServers: &mailserver.Connections{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now},
 			Logins:      with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
 		}).Routes(),
-		(&oidc.API{Keys: s.store, Guard: watch, Tokens: tokens, Grants: s.grants, Issuers: s.store}).Routes(),
+		s.tokenPaths(watch, tokens),
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
 	s.tables = append(s.tables, (&pages.Links{Links: with.links, BaseURL: s.cfg.BaseURL, Now: now}).Routes())
@@ -206,7 +205,7 @@ func (s *Service) wirePipeline(keys keyrings, tenants *tenant.Service, tokens *t
 	s.pipeline = &pipeline.Pipeline{
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
-		People: pipeline.People{Tokens: tokens, Grants: s.grants, Sessions: s.sessions, Factors: factors, Now: time.Now},
+		Origins: s.store, People: pipeline.People{Tokens: tokens, Grants: s.grants, Sessions: s.sessions, Factors: factors, Now: time.Now},
 	}
 }
 

@@ -127,6 +127,15 @@ var variants = map[string]map[string]func(r *realm, s *shot){
 			s.form, s.token = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {r.newRefresh()}}, r.token
 		},
 	},
+	"/token-srv/token": {
+		"a code": func(r *realm, s *shot) {
+			r.id("gateway app")
+			s.form = with(r.gatewayApp.exchange(r.newGatewayCode()), "redirect_uri", backURL)
+		},
+	},
+	"/oauth2/token":         {"a code": gatewayVariants["a code"]},
+	"/client/token":         {"a code": gatewayVariants["a code"]},
+	"/token-srv/introspect": {"an access token": gatewayVariants["an access token"]},
 	"/totp-enrollment/{user}": {
 		"an app": func(r *realm, s *shot) {
 			s.form = url.Values{"force_enroll": {"true"}, "device_name": {r.word("device")}}

@@ -165,7 +165,8 @@ type foreign struct {
 // bearers are kinds of ids that are credentials themselves, with the reason why
 // nobody asks who has them.
 var bearers = map[string]string{
-	"link": "whoever holds a link may open it, and finds out behind the page whether it is good; nobody guesses 256 bits",
+	"state": "whatever a client puts into the path for itself; nobody looks at it",
+	"link":  "whoever holds a link may open it, and finds out behind the page whether it is good; nobody guesses 256 bits",
 }
 
 // belonging are the parameters of a path that belong to somebody.

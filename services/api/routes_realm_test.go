@@ -80,6 +80,10 @@ type realm struct {
 	ids          map[string]string // by kind, see kinds
 	secret       string            // of ids["key"]
 	codes        map[string]string // what is live, by the flow in the path
+
+	gatewayApp     *client // of ids["gateway app"]
+	gatewayRefresh string
+	gatewayGrant   string
 }
 
 // realm makes a corner of an account: an organization of its own, unless one is
@@ -109,6 +113,10 @@ func (r *realm) id(kind string) string {
 			r.addKey()
 		case "user", "email", "phone":
 			r.addUser()
+		case "gateway app":
+			r.addGatewayApp()
+		case "state":
+			r.ids["state"] = r.word("path")
 		case "connection":
 			r.addConnection()
 		case "mail server":
@@ -144,7 +152,7 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "browser", "flow", "second flow", "sign-in template", "template",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "sign-in template", "template",
 }
 
 // ofUsers are the kinds of objects that belong to a user.
@@ -261,7 +269,7 @@ func never(t *testing.T, kind string) string {
 		return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
 	case "template", "sign-in template":
 		return "template_3" + rand.Text()[:26]
-	case "app":
+	case "app", "gateway app":
 		return "app_3" + rand.Text()[:26]
 	case "delivery":
 		return "delivery_3" + rand.Text()[:26]

@@ -25,17 +25,20 @@ import (
 
 // objects names the kinds of ids that may stand for a parameter of a path.
 var objects = map[string][]string{
-	"org":      {"org"},
-	"user":     {"user", "email"},
-	"key":      {"key"},
-	"factor":   {"factor"},
-	"template": {"template"},
-	"app":      {"app"},
-	"delivery": {"delivery"},
-	"domain":   {"domain"},
-	"issuer":   {"org", "account"},
-	"token":    {"link"},
-	"account":  {"account"},
+	"org":          {"org"},
+	"user":         {"user", "email"},
+	"key":          {"key"},
+	"factor":       {"factor"},
+	"template":     {"template"},
+	"app":          {"app"},
+	"delivery":     {"delivery"},
+	"domain":       {"domain"},
+	"issuer":       {"org", "account"},
+	"token":        {"link"},
+	"account":      {"account"},
+	"organization": {"org"},
+	"client":       {"gateway app"},
+	"state":        {"state"},
 }
 
 // references are parameters of an input that name an object, by their kind.
@@ -72,6 +75,9 @@ func reference(route pipeline.Route, p parameter) string {
 	}
 	if p.name == "audience" && strings.Contains(route.Path, "/apps") {
 		return "" // any text, which tokens are for
+	}
+	if p.name == "client_id" && ofGateway(route) {
+		return "gateway app"
 	}
 	return references[p.name]
 }
@@ -223,7 +229,7 @@ func fixed(value string) func(*realm, pipeline.Route) string {
 }
 
 func liveCode(r *realm, route pipeline.Route) string {
-	if strings.HasSuffix(route.Path, "/oauth/token") {
+	if strings.HasSuffix(route.Path, "/token") {
 		return r.word("authorization code")
 	}
 	r.id("request")
@@ -317,6 +323,9 @@ func (r *realm) sample(route pipeline.Route, p parameter) string {
 	if nested {
 		head += "."
 	}
+	if made := gatewaySamples[head]; made != nil && ofGateway(route) {
+		return made(r)
+	}
 	if samples[head] == nil {
 		r.t.Fatalf("%s: teach samples how to make a %s", title(route), p.name)
 	}
@@ -343,6 +352,9 @@ func (r *realm) shot(route pipeline.Route) *shot {
 	s := &shot{route: route, ids: map[string]string{}, form: url.Values{}, header: http.Header{}, base: r.public}
 	if route.Credential == pipeline.APIKey {
 		s.token = r.token
+	}
+	if route.Credential == pipeline.UserToken {
+		s.token = r.userToken()
 	}
 	if kind := needs[title(route)]; kind != "" {
 		r.id(kind)

@@ -367,8 +367,8 @@ var layers = map[string]layer{
 		why:   "edge: the headless API",
 	},
 	api + "oidc": {
-		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "apikey", api + "flow", api + "grant", api + "guard", api + "id",
-			api + "pipeline", api + "tenant", api + "token"},
+		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "apikey", api + "app", api + "flow", api + "grant", api + "guard", api + "id",
+			api + "pipeline", api + "session", api + "tenant", api + "token"},
 		never: []string{"database/sql", "os"},
 		why:   "edge: every token path",
 	},

@@ -51,8 +51,16 @@ func (s *Service) Redeem(ctx context.Context, code secret.Text, b Binding) (Sess
 	if err != nil {
 		return Session{}, s.heard(ctx, err)
 	}
-	session.Refresh = refresh
-	return session, nil
+	return session.with(refresh, now), nil
+}
+
+// with adds a refresh token that was made at a time.
+func (s Session) with(refresh secret.Text, made time.Time) Session {
+	s.Refresh, s.RefreshExpiresAt = refresh, made.Add(Idle)
+	if s.ExpiresAt.Before(s.RefreshExpiresAt) {
+		s.RefreshExpiresAt = s.ExpiresAt
+	}
+	return s
 }
 
 // Spoil makes a code useless: somebody has shown it who may not redeem it. A
@@ -138,8 +146,9 @@ func (s *Service) Refresh(ctx context.Context, raw secret.Text, clientID string,
 	if err != nil {
 		return Session{}, wrapKeys("seal", err)
 	}
+	now := s.Now()
 	rotated, err := s.Store.RotateRefresh(ctx, Rotation{
-		Digest: row, ClientID: clientID, Next: digest(next), Sealed: sealed, At: s.Now(), Grace: Grace, Idle: Idle,
+		Digest: row, ClientID: clientID, Next: digest(next), Sealed: sealed, At: now, Grace: Grace, Idle: Idle,
 		Accept: func(of Session) error { return within(scope, of.Scope) },
 	})
 	if err != nil {
@@ -152,11 +161,10 @@ func (s *Service) Refresh(ctx context.Context, raw secret.Text, clientID string,
 		}
 		next = secret.New(string(plain))
 	}
-	rotated.Refresh = next
 	if len(scope) > 0 {
 		rotated.Scope = scope
 	}
-	return rotated.Session, nil
+	return rotated.Session.with(next, now), nil
 }
 
 // within returns ErrScope when something is asked for that was not granted.

@@ -94,9 +94,10 @@ type Session struct {
 	Profile    string
 	Audience   string // of the gateway's tokens; empty: the client's id
 	IDTokenAlg string
-	// Nonce and Refresh are there after an exchange.
-	Nonce   string
-	Refresh secret.Text
+	// Nonce and the refresh token are there after an exchange.
+	Nonce            string
+	Refresh          secret.Text
+	RefreshExpiresAt time.Time // when nobody uses it; never later than the grant
 }
 
 // Draft is a grant with its code, not stored yet: for a rule that stores it in

@@ -79,8 +79,8 @@ type authorizeIn struct {
 	Locales      string `in:"ui_locales" doc:"Languages for the pages, the most wanted first."`
 }
 
-// gatewayIn is the same in the words of the contract's clients.
-type gatewayIn struct {
+// startIn is the same in the words of the contract's clients.
+type startIn struct {
 	Organization string `in:"organization" doc:"Domain of the organization; it must be the app's."`
 	Email        string `in:"email" doc:"Address of who is expected."`
 	Locale       string `in:"locale" doc:"Language of the pages: de, en or fr."`
@@ -96,11 +96,11 @@ func (a *Authorize) start(ctx context.Context, c pipeline.Call, _ authorizeIn) (
 	return a.begin(ctx, c, flow.Asked{Parameters: c.Form()})
 }
 
-func (a *Authorize) gateway(ctx context.Context, c pipeline.Call, _ gatewayIn) (pipeline.Departure, error) {
+func (a *Authorize) gateway(ctx context.Context, c pipeline.Call, _ startIn) (pipeline.Departure, error) {
 	return a.begin(ctx, c, flow.Asked{Parameters: c.Form(), Gateway: true, Account: c.Path("account")})
 }
 
-func (a *Authorize) root(ctx context.Context, c pipeline.Call, in gatewayIn) (pipeline.Departure, error) {
+func (a *Authorize) root(ctx context.Context, c pipeline.Call, in startIn) (pipeline.Departure, error) {
 	if in.ClientID == "" {
 		return pipeline.Departure{}, nil
 	}

@@ -29,6 +29,10 @@ var pathParameters = map[string]string{
 	"delivery": "Id of the delivery.",
 	"domain":   "E-mail domain that the organization claims.",
 	"issuer":   "Domain of an organization or account, as it ends the `iss` of a token.",
+
+	"organization": "Domain of the organization that the app is one of.",
+	"client":       "`client_id` of the app.",
+	"state":        "Any text: clients put the state of their login here.",
 }
 
 var placeholder = regexp.MustCompile(`\{([^}]*)\}`)

@@ -60,3 +60,19 @@ func half(value secret.Text) string {
 	sum := sha256.Sum256([]byte(value.Reveal()))
 	return encode(sum[:len(sum)/2])
 }
+
+// Subject is the sub that a session's tokens have, by their shape.
+func Subject(of grant.Session) string {
+	if of.Profile == app.Standard {
+		return of.User.ID
+	}
+	return provider + of.User.ID
+}
+
+// IssuerOf is the iss that a session's tokens have, by their shape.
+func (s *Service) IssuerOf(of grant.Session) string {
+	if of.Profile == app.Standard {
+		return s.Issuer
+	}
+	return s.issuer(of.Org)
+}
