@@ -12,7 +12,12 @@ require (
 	countersign.dev/pkg v0.0.0-00010101000000-000000000000
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
+	github.com/coreos/go-oidc/v3 v3.21.0
+	golang.org/x/net v0.62.0
+	golang.org/x/oauth2 v0.38.0
 )
+
+require github.com/go-jose/go-jose/v4 v4.1.4 // indirect
 
 require (
 	countersign.dev/services/e2e v0.0.0-00010101000000-000000000000

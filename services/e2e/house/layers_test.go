@@ -532,7 +532,8 @@ var layers = map[string]layer{
 		why:    "drives a real Chromium; knows no page of ours, so that tests of every page can use it",
 	},
 	"services/e2e/clients": {
-		why: "clients that nobody here wrote against the program as it is shipped",
+		tests: []string{"services/e2e/clients/browser", "github.com/coreos/go-oidc/v3", "golang.org/x/net", "golang.org/x/oauth2"},
+		why:   "clients that nobody here wrote against the program as it is shipped",
 	},
 	"services/e2e/house": {
 		tests: []string{"pkg/fault", "pkg/web"}, // which status a fault has
