@@ -147,9 +147,19 @@ func (s *Service) find(ctx context.Context, token, browser secret.Text) (held, e
 	return h, nil
 }
 
-// take ends a flow: of many that try, one does.
+// take ends a flow: of many that try, one does. What somebody noted in it
+// meanwhile, such as a wrong try in another tab, does not keep it from ending.
 func (s *Service) take(ctx context.Context, h held) (bool, error) {
-	return s.Store.Swap(ctx, h.key, h.stored, nil, 0)
+	for range tries {
+		taken, err := s.Store.Swap(ctx, h.key, h.stored, nil, 0)
+		if err != nil || taken {
+			return taken, err
+		}
+		if h.stored, err = s.Store.Get(ctx, h.key); err != nil || h.stored == nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // end takes a flow and returns why; a fault of the store comes first.
