@@ -356,7 +356,7 @@ var layers = map[string]layer{
 			api + "apikey", api + "app", api + "grant", api + "input", api + "session", api + "tenant", api + "token"},
 		others: []string{"github.com/go-chi/chi/v5"},
 		never:  []string{"database/sql", "os"},
-		tests:  []string{api + "sqlstore"}, // the real store
+		tests:  []string{api + "id", api + "sqlstore", api + "user"}, // the real store
 		why:    "the checks of every request: credential, scope, tenant, limits; logs, because only it knows who called",
 	},
 	api + "httpapi": {
