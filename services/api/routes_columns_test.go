@@ -3,6 +3,7 @@ package api_test
 import (
 	"cmp"
 	"database/sql"
+	"iter"
 	"maps"
 	"net/http"
 	"net/url"
@@ -139,23 +140,40 @@ func (f trial) reachesNoColumn(t *testing.T, route pipeline.Route, variant strin
 	plain, answer := effect(t, p, db, twin, like)
 	answer.want(success(route))
 	for way, add := range ways(route) {
-		r := fresh()
-		s := r.variant(route, variant)
-		add(s, extra)
-		what := strings.TrimSpace(title(route) + " " + variant + " with " + way)
-		got, answer := effect(t, p, db, r, s)
-		if way != "headers" && route.Strict || way == "a query" && route.BodyOnly {
-			answer.want(http.StatusBadRequest)
-			wantEffect(t, what, got, nil)
-			continue
+		for some := range portions(extra) {
+			r := fresh()
+			s := r.variant(route, variant)
+			add(s, some)
+			what := strings.TrimSpace(title(route) + " " + variant + " with " + way)
+			got, answer := effect(t, p, db, r, s)
+			if way != "headers" && route.Strict || way == "a query" && route.BodyOnly {
+				answer.want(http.StatusBadRequest)
+				wantEffect(t, what, got, nil)
+				continue
+			}
+			if answer.status != success(route) {
+				t.Errorf("%s: status %d: %s", what, answer.status, answer.raw)
+			}
+			wantEffect(t, what, got, plain)
 		}
-		if answer.status != success(route) {
-			t.Errorf("%s: status %d: %s", what, answer.status, answer.raw)
-		}
-		wantEffect(t, what, got, plain)
 	}
 	if route.Strict {
 		refusesEach(t, fresh().full(), p, db, like, extra)
+	}
+}
+
+// portions are few enough names for one request beside its own: it may have 200.
+func portions(extra map[string]string) iter.Seq[map[string]string] {
+	return func(yield func(map[string]string) bool) {
+		for names := range slices.Chunk(slices.Sorted(maps.Keys(extra)), 150) {
+			some := map[string]string{}
+			for _, name := range names {
+				some[name] = extra[name]
+			}
+			if !yield(some) {
+				return
+			}
+		}
 	}
 }
 
