@@ -170,3 +170,25 @@ func TestAddressesAreMasked(t *testing.T) {
 		t.Errorf("no address is shown as %q", got)
 	}
 }
+
+// Covers R-033 (a reset of factors: three sessions and two families end at once, in two processes).
+func TestAResetEndsAllSessions(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		one, of := w.begin()
+		two, _ := w.begin()
+		three, _ := w.begin()
+		mine, headless := w.grant(of.ID, grant.Offline), w.grant("")
+		bystander := w.user
+		w.user = w.newUser("bob@acme.test")
+		theirs, beside := w.begin()
+		kept := w.grant(beside.ID)
+		w.must(w.stores[1].Reset(t.Context(), w.tenant, bystander.ID, nil, w.clock()))
+		w.dead("the first", one)
+		w.dead("the second", two)
+		w.dead("the third", three)
+		w.lives("of the first", mine, false)
+		w.lives("of none", headless, false)
+		w.good("somebody else's", theirs)
+		w.lives("of somebody else", kept, true)
+	})
+}

@@ -344,4 +344,13 @@ var slips = []slip{
 	{"a refresh that asks for more uses its token up", apiDir + "internal/sqlstore/grants.go",
 		"if err := r.Accept(rotated.Session); err != nil {\n\t\t\treturn err\n", "if err := r.Accept(rotated.Session); err != nil {\n\t\t\trefused = err\n\t\t\treturn nil\n",
 		in + "grant", "TestARefreshMayNarrowItsScope"},
+	{"every origin is answered", apiDir + "internal/pipeline/cors.go",
+		"if p.knows(r.Context(), origin) {", "if p.knows(r.Context(), origin) || origin != \"\" {",
+		in + "pipeline", "TestOnlyListedOriginsAreAnswered"},
+	{"an origin of another app is answered", apiDir + "internal/pipeline/cors.go",
+		"if !slices.Contains(a.Origins, origin) {", "if len(a.Origins) == 0 {",
+		in + "pipeline", "TestPagesOfKnownOriginsMayCall"},
+	{"sessions outlive a reset of factors", apiDir + "internal/sqlstore/sessions.go",
+		"if err := deleteSessions(ctx, tx, t, userID, \"\"); err != nil {", "if err := deleteSessions(ctx, tx, t, \"\", userID); err != nil {",
+		in + "session", "TestAResetEndsAllSessions"},
 }
