@@ -187,7 +187,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
 	s.tables = append(s.tables, (&pages.Links{Links: with.links, BaseURL: s.cfg.BaseURL, Now: now}).Routes())
-	s.tables = append(s.tables, s.wireFlows(tenants, tokens, factors, news, with)...)
+	s.tables = append(append(s.tables, s.wireFlows(tenants, tokens, factors, news, with)...), s.logouts(tokens).Routes())
 	docs, err := s.docs()
 	if err != nil {
 		return err

@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"countersign.dev/services/api/internal/grant"
+	"countersign.dev/services/api/internal/logout"
+	"countersign.dev/services/api/internal/pages"
+	"countersign.dev/services/api/internal/session"
+	"countersign.dev/services/api/internal/token"
 )
 
 // alarmReuse is the alarm about a code or refresh token that was shown again.
@@ -37,4 +41,11 @@ func (s *Service) sweep(ctx context.Context, of string, sweep func(ctx context.C
 			s.log.WarnContext(ctx, "sweep", "of", of, "error", err)
 		}
 	}
+}
+
+// logouts is where browsers sign out.
+func (s *Service) logouts(tokens *token.Service) *pages.Logout {
+	return &pages.Logout{BaseURL: s.cfg.BaseURL, Logouts: &logout.Service{
+		Apps: s.store, Sessions: s.sessions, Hints: tokens, Codes: &session.Logouts{Values: s.short},
+	}}
 }

@@ -18,9 +18,10 @@ type row struct {
 	cells []cell
 }
 
-// forgotten are cells that the service empties by itself after a while: they
-// tell nothing about a request that came between two looks.
-var forgotten = map[string]string{"refresh_tokens": "successor"}
+// forgotten are cells that the service empties by itself after a while, or that
+// say when somebody was there: they tell nothing about a request that came
+// between two looks.
+var forgotten = map[string]string{"refresh_tokens": "successor", "sessions": "seen_at"}
 
 func (r row) String() string {
 	var out strings.Builder

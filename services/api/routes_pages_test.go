@@ -53,3 +53,20 @@ func (r *realm) addLink() {
 	link := asked.text("magic_link")
 	r.ids["link"] = link[strings.LastIndexByte(link, '/')+1:]
 }
+
+// addSessions signs the realm's user in, and keeps what the browser has of it.
+func (r *realm) addSessions() {
+	r.t.Helper()
+	b := r.browser()
+	r.stage().signIn(b, r.id("app"), r.id("user"))
+	set := b.set()
+	r.note("session token", set.Token(set.Realms()[0]).Reveal())
+	r.ids["sessions"] = set.Text().Reveal()
+}
+
+func (r *realm) stage() *stage {
+	r.t.Helper()
+	s := newStage(r.t, r.house)
+	s.env = r.env
+	return s
+}

@@ -129,6 +129,10 @@ func (r *realm) id(kind string) string {
 			r.addLogin()
 		case "link":
 			r.addLink()
+		case "org of an app":
+			r.ids[kind] = r.org
+		case "sessions":
+			r.addSessions()
 		case "request", "delivery", "factor":
 			r.addFactor()
 		case "app":
@@ -152,7 +156,7 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "sign-in template", "template",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "sign-in template", "template", "sessions",
 }
 
 // ofUsers are the kinds of objects that belong to a user.
@@ -226,7 +230,7 @@ func (r *realm) addTemplate(kind, of string) {
 // addApp registers an app that keeps a secret.
 func (r *realm) addApp() {
 	r.t.Helper()
-	made := r.call("POST", "/api/v2/org/"+r.org+"/apps", "name="+r.word("label"), "client_type=confidential", "redirect_uris[]="+backURL).want(201)
+	made := r.call("POST", "/api/v2/org/"+r.org+"/apps", "name="+r.word("label"), "client_type=confidential", "redirect_uris[]="+backURL, "post_logout_redirect_uris[]="+backURL).want(201)
 	r.note("secret", made.text("client_secret"))
 	r.ids["app"] = made.text("client_id")
 }
@@ -279,6 +283,8 @@ func never(t *testing.T, kind string) string {
 		return "password-challenge_3" + rand.Text()[:26]
 	case "phone":
 		return newLedger().phone()
+	case "sessions":
+		return marker + word[:14] + ".sandbox:" + marker + strings.Repeat(word, 2)[:secretSize-len(marker)]
 	}
 	t.Fatalf("there are ids of the kind %q, and nobody said what one looks like that does not exist: teach never", kind)
 	return ""

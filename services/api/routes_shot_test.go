@@ -39,6 +39,8 @@ var objects = map[string][]string{
 	"organization": {"org"},
 	"client":       {"gateway app"},
 	"state":        {"state"},
+	"app_org":      {"org of an app"},
+	"app_id":       {"app"},
 }
 
 // references are parameters of an input that name an object, by their kind.
@@ -67,7 +69,7 @@ func reference(route pipeline.Route, p parameter) string {
 	if p.name == "request_id" && strings.Contains(route.Path, "/validation/") {
 		return "login" // which the code ends, not the request that it was sent for
 	}
-	if p.name == "client_id" && slices.Contains(startPaths, route.Path) {
+	if p.name == "client_id" && (slices.Contains(startPaths, route.Path) || strings.HasPrefix(route.Path, "/session/")) {
 		return "" // everybody may know an app
 	}
 	if kind := signInReference(route, p); kind != "" {
@@ -200,11 +202,23 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"max_age":               fixed("3600"),
 	"acr_values":            fixed("aal1"),
 	"login_hint":            fixed("somebody@example.test"),
-	"id_token_hint":         fixed(""), // no app of a realm has one yet
-	"ui_locales":            fixed("de en"),
-	"MessageSid":            func(r *realm, _ pipeline.Route) string { return r.word("provider id") },
-	"MessageStatus":         fixed("delivered"),
-	"ErrorCode":             fixed("30006"),
+	"id_token_hint": func(r *realm, route pipeline.Route) string {
+		if strings.HasPrefix(route.Path, "/session/") {
+			return r.word("hint")
+		}
+		return "" // no app of a realm has one yet
+	},
+	"ui_locales":    fixed("de en"),
+	"MessageSid":    func(r *realm, _ pipeline.Route) string { return r.word("provider id") },
+	"MessageStatus": fixed("delivered"),
+	"ErrorCode":     fixed("30006"),
+
+	"access_token_hint":        func(r *realm, _ pipeline.Route) string { return r.word("hint") },
+	"post_logout_redirect_uri": fixed(backURL),
+	"target_url":               fixed(backURL),
+	"slo_code":                 func(r *realm, _ pipeline.Route) string { return r.word("logout code") },
+	"logout_hint":              fixed("ana"),
+	"realm":                    fixed("elsewhere.sandbox"),
 }
 
 // proofs are what a route without a credential asks for instead of one, where

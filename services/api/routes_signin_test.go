@@ -34,6 +34,9 @@ func cookieKind(route pipeline.Route) string {
 	if strings.HasSuffix(route.Cookie, "cs_browser") {
 		return "browser"
 	}
+	if strings.HasSuffix(route.Cookie, "cs_sessions") {
+		return "sessions"
+	}
 	return "link"
 }
 

@@ -287,6 +287,11 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "decides whether what was proven is enough; asks for second factors through an interface, so that all that proves can import it",
 	},
+	api + "logout": {
+		ours:  []string{"pkg/fault", "pkg/secret", api + "app", api + "session", api + "tenant", api + "token"},
+		never: outside,
+		why:   "decides whose session a request to sign out ends, and where the browser goes; knows no page",
+	},
 	api + "link": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "apikey", api + "challenge", api + "grant", api + "id", api + "login",
 			api + "notice", api + "outbox", api + "template", api + "tenant", api + "user"},
@@ -373,10 +378,10 @@ var layers = map[string]layer{
 		why:   "edge: every token path",
 	},
 	api + "pages": {
-		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "flow", api + "link", api + "pipeline", api + "session"},
+		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "flow", api + "link", api + "logout", api + "pipeline", api + "session", api + "tenant"},
 		others: []string{"golang.org/x/text"},
 		never:  []string{"database/sql", "os"},
-		tests:  []string{api + "guard", api + "tenant", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router
+		tests:  []string{api + "guard", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router
 		why:    "edge: what a browser sees; the library picks the language",
 	},
 	api + "callback": {
@@ -394,7 +399,7 @@ var layers = map[string]layer{
 	"services/api": {
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "delivery",
-			api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "mailserver", api + "notice", api + "oidc",
+			api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "logout", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},

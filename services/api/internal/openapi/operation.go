@@ -33,6 +33,8 @@ var pathParameters = map[string]string{
 	"organization": "Domain of the organization that the app is one of.",
 	"client":       "`client_id` of the app.",
 	"state":        "Any text: clients put the state of their login here.",
+	"app_org":      "Domain of the organization that the app is one of.",
+	"app_id":       "`client_id` of the app.",
 }
 
 var placeholder = regexp.MustCompile(`\{([^}]*)\}`)

@@ -3,7 +3,6 @@ package pages
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"regexp"
 	"time"
 
@@ -111,14 +110,8 @@ func (l *Links) follow(ctx context.Context, c pipeline.Call, _ followIn) (pipeli
 	return l.depart(to, secret.Text{}, -1), nil
 }
 
-// path is that of the clean page, below the base URL's own.
-func (l *Links) path() string {
-	base, err := url.Parse(l.BaseURL)
-	if err != nil {
-		return LinkPath
-	}
-	return base.EscapedPath() + LinkPath
-}
+// path is that of the clean page.
+func (l *Links) path() string { return below(l.BaseURL, LinkPath) }
 
 func (l *Links) cookieName() string { return pipeline.CookiesOf(l.BaseURL).Name(LinkCookie) }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"countersign.dev/pkg/web"
@@ -103,6 +104,15 @@ func pieces(text, base string) (out []piece) {
 
 // inAddress are the characters that our addresses are made of.
 const inAddress = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/?=&%+:;,!"
+
+// below is where a page of ours is, below the base URL's own path.
+func below(baseURL, path string) string {
+	base, err := url.Parse(baseURL)
+	if err != nil {
+		return path
+	}
+	return base.EscapedPath() + path
+}
 
 // send renders a page whose style stands in it, under a nonce. Its forms may
 // lead where forms says. Nothing is sent when it returns an error.

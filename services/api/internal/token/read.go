@@ -198,4 +198,39 @@ func (s *Service) ReadHint(ctx context.Context, raw secret.Text) (Hint, error) {
 	return hint, nil
 }
 
+// ReadAccessHint is ReadHint for a user's access token, which some clients of
+// the contract show instead.
+func (s *Service) ReadAccessHint(ctx context.Context, raw secret.Text) (Hint, error) {
+	token, err := s.parse(ctx, raw)
+	if err != nil {
+		return Hint{}, err
+	}
+	if token.typ != accessES.typ {
+		return s.contractAccessHint(token)
+	}
+	var c standardAccess
+	if err := token.claims(accessES, &c); err != nil {
+		return Hint{}, err
+	}
+	if !s.begun(c.registered, s.Issuer) || !slices.Equal(c.Audience, []string{s.Issuer}) || !id.IsUUID(c.Subject) || !app.IsID(c.Client) || c.Expiry == 0 {
+		return Hint{}, ErrInvalid
+	}
+	return Hint{Issuer: c.Issuer, UserID: c.Subject, ClientID: c.Client, SessionID: c.Session, Expiry: instant(c.Expiry)}, nil
+}
+
+func (s *Service) contractAccessHint(token signed) (Hint, error) {
+	var c contractAccess
+	if err := token.claims(contract, &c); err != nil {
+		return Hint{}, err
+	}
+	userID, ours := strings.CutPrefix(c.Subject, provider)
+	profile, _, ok := c.profile()
+	if !ok || profile != app.Gateway || !ours || c.TokenType != kindAccess || c.Org == "" || !s.begun(c.registered, s.issuer(c.Org)) || c.Expiry == 0 {
+		return Hint{}, ErrInvalid
+	}
+	return Hint{
+		Issuer: c.Issuer, Org: c.Org, UserID: userID, ClientID: c.Client, SessionID: c.Session, Expiry: instant(c.Expiry),
+	}, nil
+}
+
 func instant(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
