@@ -181,6 +181,7 @@ func (b *browser) keep(set session.Set) {
 	b.jar.SetCookies(target, []*http.Cookie{{Name: "cs_sessions", Value: set.Text().Reveal(), Path: "/"}})
 }
 
+// cookie is what the browser has under a name; empty when there is none.
 func (b *browser) cookie(name string) string {
 	b.h.t.Helper()
 	target, err := url.Parse(b.h.base)

@@ -3,7 +3,6 @@ package api_test
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -82,21 +81,6 @@ func TestASecondFactorIsAskedForInTheBrowser(t *testing.T) {
 		}
 		old.authorize(wanted(a, "acr_values=aal2", "prompt=none")).wantCode(http.StatusFound)
 	})
-}
-
-// cookie is what the browser has under a name.
-func (b *browser) cookie(name string) string {
-	b.h.t.Helper()
-	base, err := url.Parse(b.h.base)
-	if err != nil {
-		b.h.t.Fatal(err)
-	}
-	for _, c := range b.jar.Cookies(base) {
-		if c.Name == name {
-			return c.Value
-		}
-	}
-	return ""
 }
 
 // A flow is one browser's, once, and what is shown to two tabs stays apart.
