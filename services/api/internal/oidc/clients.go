@@ -41,7 +41,9 @@ func show(r *http.Request, clientID string, clientSecret secret.Text) (shown, er
 // said to be of.
 func (a *API) client(ctx context.Context, c pipeline.Call, by shown) (app.App, error) {
 	var found app.App
+	owner := "unknown"
 	if app.IsID(by.id) {
+		owner = by.id // counted like one that is there, or the pause would tell them apart
 		known, err := a.Apps.AppByID(ctx, by.id)
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return app.App{}, err
@@ -57,7 +59,7 @@ func (a *API) client(ctx context.Context, c pipeline.Call, by shown) (app.App, e
 		}
 		return found, nil
 	}
-	ok, err := a.Guard.Secret(ctx, cmp.Or(found.ID, "unknown"), c.Source, found.SecretDigest, app.Digest(by.secret))
+	ok, err := a.Guard.Secret(ctx, owner, c.Source, found.SecretDigest, app.Digest(by.secret))
 	if err != nil {
 		return app.App{}, err
 	}

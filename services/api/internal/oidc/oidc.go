@@ -66,6 +66,13 @@ const (
 	pathKeys       = "/.well-known/jwks.json"
 )
 
+// Introspection is for servers, which ask at every call of theirs; the gateway's
+// paths are counted by themselves. Guesses of secrets the guard counts.
+var (
+	rateWorth   = pipeline.Rate{Class: "introspection", Rate: pipeline.RateAPI.Rate, Essential: true}
+	rateGateway = pipeline.Rate{Class: "gateway_tokens", Rate: pipeline.RateTokens.Rate, Essential: true}
+)
+
 // Routes is the table of the token paths. All of them may be called by pages
 // of the apps' origins.
 func (a *API) Routes() []pipeline.Route {
@@ -75,10 +82,14 @@ func (a *API) Routes() []pipeline.Route {
 		if path == pathRevoke {
 			summary, handler = "End what a token came of", pipeline.Handle(a.revoke)
 		}
-		routes = append(routes, tokenRoute(path, summary, handler))
+		route := tokenRoute(path, summary, handler)
+		route.Rate = rateWorth
+		routes = append(routes, route)
 	}
 	for _, path := range []string{"/oauth/revoke", "/api/v1/tenants/{organization}/{client}/oauth/token/revoke"} {
-		routes = append(routes, tokenRoute(path, "End what a token of the gateway came of", pipeline.Handle(a.revokeAtGateway)))
+		route := tokenRoute(path, "End what a token of the gateway came of", pipeline.Handle(a.revokeAtGateway))
+		route.Rate = rateGateway
+		routes = append(routes, route)
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		routes = append(routes, pipeline.Route{
@@ -111,7 +122,9 @@ func (a *API) tokenRoutes() (routes []pipeline.Route) {
 			pipeline.Handle(a.token)))
 	}
 	for _, path := range []string{"/org/{organization}/oauth2/token", "/api/v1/tenants/{organization}/{client}/{state}/oauth/client/token"} {
-		routes = append(routes, tokenRoute(path, "Get an end user's tokens for an app of the gateway", pipeline.Handle(a.tokenAtGateway)))
+		route := tokenRoute(path, "Get an end user's tokens for an app of the gateway", pipeline.Handle(a.tokenAtGateway))
+		route.Rate = rateGateway
+		routes = append(routes, route)
 	}
 	return routes
 }
