@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,6 +106,9 @@ func (r *trail) marked(s *shot) *shot {
 		"Accept-Language", "If-None-Match", "X-Api-Key", "Idempotency-Key", "Baggage",
 	} {
 		s.header.Set(name, r.word("header"))
+	}
+	if slices.Contains(startPaths, s.route.Path) { // more requests than one address may send
+		s.header.Set("X-Forwarded-For", r.word("header")+", "+r.address())
 	}
 	return s
 }

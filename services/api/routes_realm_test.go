@@ -83,6 +83,7 @@ type realm struct {
 
 	gatewayApp     *client // of ids["gateway app"]
 	gatewayRefresh string
+	gatewayAccess  string
 	gatewayGrant   string
 }
 

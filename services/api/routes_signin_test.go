@@ -3,6 +3,8 @@ package api_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"countersign.dev/services/api"
@@ -69,4 +71,26 @@ func (r *realm) addSecondFlow() {
 	}
 	r.fire(s).want(success(route))
 	r.ids["second flow"] = flow
+}
+
+// styleNonce is what a page's policy and its styles have in common.
+var styleNonce = regexp.MustCompile(`nonce(-|=")[A-Z2-7]{26}"?`)
+
+// beginFlows gives both sides a flow that lives, for a route that takes one:
+// what another browser shows is dead from then on (R-028).
+func (s situation) beginFlows(route pipeline.Route) {
+	if !slices.ContainsFunc(inInput(route), func(p parameter) bool { return reference(route, p) == "flow" }) {
+		return
+	}
+	for _, r := range []*realm{s.own, s.owner} {
+		if r != nil {
+			r.ids["flow"] = r.newFlow()
+		}
+	}
+}
+
+// ofFlow reports whether nothing but a flow is another's. It is shown by the
+// caller's own browser then, whose cookie says nothing about it.
+func ofFlow(cell []foreign) bool {
+	return len(cell) == 1 && strings.HasSuffix(cell[0].kind, "flow")
 }
