@@ -33,6 +33,9 @@ const (
 
 var factors = map[string]string{Password: first, Mail: first, SMS: second, App: second, Recovery: second}
 
+// IsFirst reports whether a proof is one that a login begins with.
+func IsFirst(proof string) bool { return factors[proof] == first }
+
 // Assess brings recorded proofs into one order and says what they are worth.
 // Two proofs of one factor are one factor.
 func Assess(recorded []string) (amr []string, acr string, err error) {

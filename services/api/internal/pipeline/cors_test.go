@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,12 +23,7 @@ import (
 type listed []string
 
 func (l listed) OriginKnown(_ context.Context, origin string) (bool, error) {
-	for _, known := range l {
-		if known == origin {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.Contains(l, origin), nil
 }
 
 // unread cannot be asked.

@@ -107,18 +107,20 @@ func (s *Service) find(ctx context.Context, token secret.Text, q Query) (Session
 }
 
 // Raise notes further proofs in a session that was found, and replaces what
-// the browser has of it: the old token is worth nothing at once. It is
-// for a step up. Who signs in from the start gets a new session, so that no
-// proof of hours ago counts beside a new one. It returns ErrNone when the
-// session has ended, or was raised by somebody else meanwhile.
+// the browser has of it: the old token is worth nothing at once. A
+// second factor alone leaves the time of the sign-in as it was, so that a
+// password of hours ago does not count as one of now. It returns ErrNone when
+// the session has ended, or was raised by somebody else meanwhile.
 func (s *Service) Raise(ctx context.Context, of Session, proofs ...string) (secret.Text, Session, error) {
 	merged, level, err := grant.Assess(slices.Concat(of.AMR, proofs))
 	if err != nil {
 		return secret.Text{}, Session{}, err
 	}
 	old, token := of.Digest, id.Token()
-	of.Digest, of.AMR, of.ACR, of.AuthTime = digest(token), merged, level, s.Now()
-	of.SeenAt = of.AuthTime
+	of.Digest, of.AMR, of.ACR, of.SeenAt = digest(token), merged, level, s.Now()
+	if slices.ContainsFunc(proofs, grant.IsFirst) {
+		of.AuthTime = of.SeenAt
+	}
 	of, err = s.Store.RaiseSession(ctx, old, of, Idle)
 	if err != nil {
 		return secret.Text{}, Session{}, err
@@ -155,7 +157,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	}
 }
 
-// Fresh reports whether the last proof is recent enough, and the session of
+// Fresh reports whether the last sign-in is recent enough, and the session of
 // the level that the user has, for a change of what somebody proves with
 // . Enrolled says that the user has a second factor.
 func (of Session) Fresh(now time.Time, enrolled bool) bool {

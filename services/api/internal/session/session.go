@@ -20,7 +20,7 @@ import (
 const (
 	Idle     = time.Hour
 	Absolute = 24 * time.Hour
-	// Fresh is how long ago the last proof may be for changes of what somebody
+	// Fresh is how long ago the last sign-in may be for changes of what somebody
 	// proves with.
 	Fresh = 5 * time.Minute
 )
@@ -36,7 +36,7 @@ type Session struct {
 	Digest   []byte
 	AMR      []string // what was proven, as package grant names it
 	ACR      string
-	AuthTime time.Time // of the last proof
+	AuthTime time.Time // of the last sign-in from the start
 	// Source is the masked address that it began at.
 	Source    string
 	CreatedAt time.Time

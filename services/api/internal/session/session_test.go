@@ -50,7 +50,7 @@ func TestRaisingReplacesTheTokenAndAddsTheProof(t *testing.T) {
 		w.dead("the token of before", old)
 		found := w.good("the new token", token)
 		if found.ID != of.ID || found.ACR != grant.TwoFactors || !slices.Equal(found.AMR, []string{grant.Several, grant.App, grant.Password}) ||
-			!found.AuthTime.Equal(w.clock()) || !found.ExpiresAt.Equal(of.ExpiresAt) || raised.ACR != found.ACR {
+			!found.AuthTime.Equal(of.AuthTime) || !found.ExpiresAt.Equal(of.ExpiresAt) || raised.ACR != found.ACR {
 			t.Errorf("raised to %+v", found)
 		}
 		if _, _, err := w.one.Raise(t.Context(), of, grant.SMS); !errors.Is(err, session.ErrNone) {
@@ -60,6 +60,12 @@ func TestRaisingReplacesTheTokenAndAddsTheProof(t *testing.T) {
 		w.must(err)
 		if got := w.good("the same factor again", same); got.ACR != grant.TwoFactors || len(got.AMR) != 3 {
 			t.Errorf("two codes of one factor: %+v", got)
+		}
+		found = w.good("the same factor again", same)
+		anew, _, err := w.one.Raise(t.Context(), found, grant.Password, grant.App)
+		w.must(err)
+		if got := w.good("signed in from the start", anew); !got.AuthTime.Equal(w.clock()) {
+			t.Errorf("signed in from the start at %v, and it says %v", w.clock(), got.AuthTime)
 		}
 		if _, _, err := w.one.Raise(t.Context(), found, "face"); err == nil {
 			t.Error("an unknown proof counts")
