@@ -17,6 +17,7 @@ import (
 type client struct {
 	base  string
 	token string
+	app   bool      // the demo app calls, for a user who has signed in
 	out   io.Writer // nil shows nothing
 	http  http.Client
 }
@@ -109,14 +110,18 @@ func (c *client) show(method, path string, params []string) {
 		line.WriteString(" -X " + method)
 	}
 	fmt.Fprintf(&line, ` "$COUNTERSIGN_URL%s"`, path)
+	bearer, of := "TOKEN", ""
+	if c.app {
+		bearer, of = "ACCESS_TOKEN", "APP_"
+	}
 	if c.token != "" {
-		line.WriteString(` -H "Authorization: Bearer $TOKEN"`)
+		line.WriteString(` -H "Authorization: Bearer $` + bearer + `"`)
 	}
 	for _, param := range params {
 		name, value, _ := strings.Cut(param, "=")
 		quote := "'"
 		if strings.HasPrefix(name, "client_") {
-			value, quote = "$COUNTERSIGN_"+strings.ToUpper(name), `"`
+			value, quote = "$COUNTERSIGN_"+of+strings.ToUpper(name), `"`
 		}
 		flag := "-d"
 		if strings.ContainsAny(value, "+&% ") {

@@ -168,7 +168,7 @@ func (d *dev) welcome(ctx context.Context) error {
 	if err := d.home.writeEnv(env); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.stdout, nextSteps, base, base, base, d.cfg.OpsAddr, d.home.path("dev.env"))
+	fmt.Fprintf(d.stdout, nextSteps, base, base, base, d.cfg.OpsAddr, d.home.path("dev.env"), newSignIn(base, env["COUNTERSIGN_APP_CLIENT_ID"]).steps())
 	<-ctx.Done()
 	return nil
 }
@@ -180,7 +180,7 @@ Countersign is up: %s (Ctrl-C stops it)
   health   http://%s/readyz, and /metrics
   shell    . %s   sets COUNTERSIGN_URL, _ACCOUNT, _CLIENT_ID, _CLIENT_SECRET, _ORG, _USER_ID,
            _APP_CLIENT_ID, _APP_REDIRECT_URI: the demo app, a public OAuth client
-
+%s
 Send yourself a code:
   TOKEN=$(curl -s "$COUNTERSIGN_URL/api/v2/oauth/token" -d grant_type=client_credentials \
     -d "client_id=$COUNTERSIGN_CLIENT_ID" -d "client_secret=$COUNTERSIGN_CLIENT_SECRET" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')

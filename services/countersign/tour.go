@@ -20,9 +20,9 @@ const (
 	benEmail    = "ben@demo.example"
 )
 
-// tour plays an SMS challenge, an authenticator app and the life of a password
-// through, as an app would over HTTP, and prints each step with the curl line
-// that does it.
+// tour plays an SMS challenge, an authenticator app, the life of a password and
+// a login in a browser through, as apps would over HTTP, and prints each step
+// with the curl line that does it.
 type tour struct {
 	*client
 	key   demoKey
@@ -90,7 +90,10 @@ func (t *tour) play(ctx context.Context) error {
 	if err := t.passwords(ctx); err != nil {
 		return err
 	}
-	return t.browsers(ctx)
+	if err := t.browsers(ctx); err != nil {
+		return err
+	}
+	return t.signIns(ctx)
 }
 
 func (t *tour) signIn(ctx context.Context) error {

@@ -1,6 +1,9 @@
 package flow_test
 
 import (
+	"net/http"
+	"net/http/cookiejar"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,5 +28,51 @@ func (d devPlace) appIsRegistered(t *testing.T, printed string) {
 	}
 	if read.Body["client_type"] != "public" || callback != "http://localhost:3000/callback" {
 		t.Errorf("%v", read.Body)
+	}
+}
+
+// browserIsPlayed looks for the steps of a login in a browser, up to the
+// second pair of tokens.
+func (d devPlace) browserIsPlayed(t *testing.T, printed string) {
+	t.Helper()
+	for _, must := range []*regexp.Regexp{
+		regexp.MustCompile(`(?m)^20\. .* Open this address in a browser:\n  ` + regexp.QuoteMeta(d.url) + `/authz-srv/authz\?\S+$`),
+		regexp.MustCompile(`-> the browser goes to http://localhost:3000/callback\?code=\.\.\., with state s1 and iss ` + regexp.QuoteMeta(d.url) + `\n`),
+		regexp.MustCompile(`(?m)^  \$ curl .*/token-srv/token" .*-d "client_id=\$COUNTERSIGN_APP_CLIENT_ID" .*-d 'code_verifier=[A-Z2-7]{52}'$`),
+		regexp.MustCompile(`-> access_token, id_token, refresh_token; scope openid email profile offline_access, good for 600 seconds\n`),
+		regexp.MustCompile(`(?m)^  \$ curl .*/users-srv/userinfo" -H "Authorization: Bearer \$ACCESS_TOKEN"$`),
+		regexp.MustCompile(`-> sub ` + d.env(t, "COUNTERSIGN_USER_ID") + `, email ana@demo\.example, given_name Ana\n`),
+		regexp.MustCompile(`-> another access_token, id_token and refresh_token\n`),
+	} {
+		if !must.MatchString(printed) {
+			t.Errorf("dev did not say %s:\n%s", must, printed)
+		}
+	}
+}
+
+var addressToOpen = regexp.MustCompile(`(?m)^Sign in with a browser, as ana@demo\.example .* Open:\n  (\S+)$`)
+
+// addressOpens opens what dev says at its end, as a reader does.
+func (d devPlace) addressOpens(t *testing.T, printed string) {
+	t.Helper()
+	match := addressToOpen.FindStringSubmatch(printed)
+	if match == nil {
+		t.Fatalf("dev names no address to sign in at:\n%s", printed)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, match[1], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := (&http.Client{Jar: jar}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if at := res.Request.URL; res.StatusCode != http.StatusOK || at.Host != d.addr || at.Path != "/login" {
+		t.Errorf("%s leads to %s, which answers %d", match[1], at.Redacted(), res.StatusCode)
 	}
 }

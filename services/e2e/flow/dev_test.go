@@ -46,6 +46,8 @@ func TestDev(t *testing.T) {
 	appIsPlayed(t, p.Stdout())
 	t.Run("the QR code can be scanned", func(t *testing.T) { drawnCodeIsRead(t, p.Stdout()) })
 	d.appIsRegistered(t, p.Stdout())
+	d.browserIsPlayed(t, p.Stdout())
+	d.addressOpens(t, p.Stdout())
 	d.activityHolds(t) // while the services run
 	before := d.deliveries(t)
 	if before == 0 {
@@ -61,6 +63,7 @@ func TestDev(t *testing.T) {
 	if strings.Contains(again.Stdout(), "First start") {
 		t.Errorf("the second start plays the tour again:\n%s", again.Stdout())
 	}
+	d.addressOpens(t, again.Stdout())
 	if after := d.deliveries(t); after != before {
 		t.Errorf("%d deliveries after the second start, %d before", after, before)
 	}
