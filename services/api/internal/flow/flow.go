@@ -104,6 +104,12 @@ type Store interface {
 	Swap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error)
 }
 
+// Sealer keeps flows from whoever reads the store; seal.Keyring implements it.
+type Sealer interface {
+	Seal(purpose, aad string, plain []byte) ([]byte, error)
+	Open(purpose, aad string, sealed []byte) ([]byte, error)
+}
+
 // held is a flow as it was read: what changes it must find it so.
 type held struct {
 	Flow
@@ -113,9 +119,9 @@ type held struct {
 
 func (s *Service) put(ctx context.Context, f Flow) (secret.Text, error) {
 	token := id.Token()
-	value, err := json.Marshal(f)
+	value, err := s.sealed(keyOf(token), f)
 	if err != nil {
-		return secret.Text{}, fmt.Errorf("encode flow: %w", err)
+		return secret.Text{}, err
 	}
 	return token, s.Store.Put(ctx, keyOf(token), value, Life)
 }
@@ -132,8 +138,8 @@ func (s *Service) find(ctx context.Context, token, browser secret.Text) (held, e
 		return held{}, ErrOver
 	}
 	h.stored = stored
-	if err := json.Unmarshal(stored, &h.Flow); err != nil {
-		return held{}, fmt.Errorf("read flow: %w", err)
+	if h.Flow, err = s.opened(h.key, stored); err != nil {
+		return held{}, err
 	}
 	if s.Now().Sub(h.At) >= Life {
 		return held{}, ErrOver
@@ -173,9 +179,9 @@ func (s *Service) end(ctx context.Context, h held, why error) error {
 // keep stores a changed flow, unless somebody has changed it meanwhile: then
 // what they did is what the page shows.
 func (s *Service) keep(ctx context.Context, h held) error {
-	value, err := json.Marshal(h.Flow)
+	value, err := s.sealed(h.key, h.Flow)
 	if err != nil {
-		return fmt.Errorf("encode flow: %w", err)
+		return err
 	}
 	left := Life - s.Now().Sub(h.At)
 	if left < time.Millisecond {
@@ -199,6 +205,29 @@ func (s *Service) wrong(ctx context.Context, h held, said Said) error {
 func (s *Service) say(ctx context.Context, h held, said Said, until time.Time) error {
 	h.Said, h.Until = said, until
 	return s.keep(ctx, h)
+}
+
+// sealPurpose keeps flows apart from all else that is sealed.
+const sealPurpose = "flow"
+
+// sealed is what is kept of a flow: nobody reads in the store who signs in.
+func (s *Service) sealed(key string, f Flow) ([]byte, error) {
+	plain, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("encode flow: %w", err)
+	}
+	return s.Keys.Seal(sealPurpose, key, plain)
+}
+
+func (s *Service) opened(key string, stored []byte) (f Flow, err error) {
+	plain, err := s.Keys.Open(sealPurpose, key, stored)
+	if err != nil {
+		return Flow{}, fmt.Errorf("open flow: %w", err)
+	}
+	if err := json.Unmarshal(plain, &f); err != nil {
+		return Flow{}, fmt.Errorf("read flow: %w", err)
+	}
+	return f, nil
 }
 
 func keyOf(token secret.Text) string { return fmt.Sprintf("flow:{%x}", digest(token)) }

@@ -82,6 +82,7 @@ type Notices interface {
 // Service is the rules of authorization requests.
 type Service struct {
 	Store         Store
+	Keys          Sealer
 	Apps          Apps
 	Organizations Organizations
 	Sessions      Sessions
