@@ -14,7 +14,7 @@ import (
 )
 
 // wireFlows builds what brings a browser from an app through the sign-in page
-// and back, and returns its tables.
+// and back, with the page of whoever is signed in, and returns its tables.
 func (s *Service) wireFlows(tenants *tenant.Service, tokens *token.Service, factors *factor.Service, news *notice.Service, with logins) [][]pipeline.Route {
 	flows := &flow.Service{
 		Store: s.short, Keys: tokens.Keys, Apps: s.store, Organizations: tenants, Sessions: s.sessions, Passwords: with.passwords, Factors: factors, Logins: with.logins,
@@ -23,5 +23,6 @@ func (s *Service) wireFlows(tenants *tenant.Service, tokens *token.Service, fact
 	return [][]pipeline.Route{
 		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),
 		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
+		(&pages.Account{Sessions: s.sessions, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
 }

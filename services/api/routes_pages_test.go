@@ -64,6 +64,12 @@ func (r *realm) addSessions() {
 	r.ids["sessions"] = set.Text().Reveal()
 }
 
+// addSession signs the realm's user in with another browser.
+func (r *realm) addSession() {
+	r.t.Helper()
+	r.ids["session"] = r.stage().signIn(r.browser(), r.id("app"), r.id("user")).session.ID
+}
+
 func (r *realm) stage() *stage {
 	r.t.Helper()
 	s := newStage(r.t, r.house)

@@ -15,6 +15,7 @@ import (
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
 	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/session"
 )
 
 // marker starts every text that the tests of the route table invent, so that
@@ -134,6 +135,11 @@ func (r *realm) id(kind string) string {
 			r.ids[kind] = r.org
 		case "sessions":
 			r.addSessions()
+		case "session":
+			r.addSession()
+		case "realm":
+			r.id("sessions")
+			r.ids[kind] = session.Realm(r.org, r.env)
 		case "request", "delivery", "factor":
 			r.addFactor()
 		case "app":
@@ -157,11 +163,11 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "sign-in template", "template", "sessions",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "sign-in template", "template", "sessions", "session", "realm",
 }
 
 // ofUsers are the kinds of objects that belong to a user.
-var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor", "password", "password code", "login", "second flow"}
+var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor", "password", "password code", "login", "second flow", "sessions", "session"}
 
 // full is the realm with one object of every kind.
 func (r *realm) full() *realm {
@@ -266,7 +272,7 @@ func never(t *testing.T, kind string) string {
 		return marker + word[:14] + ".test"
 	case "email":
 		return marker + word[:14] + "@example.test"
-	case "user", "key", "connection", "mail server", "factor":
+	case "user", "key", "connection", "mail server", "factor", "session":
 		raw := make([]byte, 16)
 		_, _ = rand.Read(raw)
 		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
@@ -284,6 +290,8 @@ func never(t *testing.T, kind string) string {
 		return "password-challenge_3" + rand.Text()[:26]
 	case "phone":
 		return newLedger().phone()
+	case "realm":
+		return marker + word[:14] + ".sandbox"
 	case "sessions":
 		return marker + word[:14] + ".sandbox:" + marker + strings.Repeat(word, 2)[:secretSize-len(marker)]
 	}

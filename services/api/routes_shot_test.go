@@ -41,6 +41,7 @@ var objects = map[string][]string{
 	"state":        {"state"},
 	"app_org":      {"org of an app"},
 	"app_id":       {"app"},
+	"realm":        {"realm"},
 }
 
 // references are parameters of an input that name an object, by their kind.
@@ -58,6 +59,7 @@ var references = map[string]string{
 	"audience":      "account",
 	"password_code": "password code",
 	"template_id":   "template",
+	"session":       "session",
 
 	"forgot_password_template_id": "template",
 	"sign_in_template_id":         "sign-in template",
