@@ -23,6 +23,6 @@ func (s *Service) wireFlows(tenants *tenant.Service, tokens *token.Service, fact
 	return [][]pipeline.Route{
 		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),
 		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
-		(&pages.Account{Sessions: s.sessions, BaseURL: s.cfg.BaseURL}).Routes(),
+		(&pages.Account{Sessions: s.sessions, Passwords: with.passwords, Organizations: tenants, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
+
+	"countersign.dev/services/api/internal/grant"
 )
 
 // Pages say what went wrong in HTML. The tests of the route table read it as if
@@ -54,12 +57,19 @@ func (r *realm) addLink() {
 	r.ids["link"] = link[strings.LastIndexByte(link, '/')+1:]
 }
 
-// addSessions signs the realm's user in, and keeps what the browser has of it.
+// addSessions signs the realm's user in with two factors, and keeps what the
+// browser has of it. The proof is of an hour to come, so that it stays fresh
+// for as long as a test takes.
 func (r *realm) addSessions() {
 	r.t.Helper()
-	b := r.browser()
-	r.stage().signIn(b, r.id("app"), r.id("user"))
-	set := b.set()
+	b, s := r.browser(), r.stage()
+	s.now = time.Now().Add(time.Hour)
+	l := s.signIn(b, r.id("app"), r.id("user"))
+	token, _, err := s.sessions.Raise(r.t.Context(), l.session, grant.SMS)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	set := b.set().With(b.set().Realms()[0], token)
 	r.note("session token", set.Token(set.Realms()[0]).Reveal())
 	r.ids["sessions"] = set.Text().Reveal()
 }

@@ -92,6 +92,7 @@ var needs = map[string]string{
 	"PUT /api/v2/org/{org}/password-connection":                 "connection",
 	"GET /api/v2/org/{org}/users/{user}/password":               "password",
 	"POST /api/v2/org/{org}/users/{user}/password/force-change": "password",
+	"POST /account/{realm}/password":                            "password",
 	"GET /api/v2/org/{org}/smtp-connection":                     "mail server",
 	"DELETE /api/v2/org/{org}/smtp-connection":                  "mail server",
 	"POST /api/v2/password-request":                             "connection",

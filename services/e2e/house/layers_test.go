@@ -305,7 +305,7 @@ var layers = map[string]layer{
 	},
 	api + "password": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", "pkg/zxcvbn", api + "activity", api + "apikey", api + "factor", api + "grant",
-			api + "guard", api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "template", api + "tenant", api + "user"},
+			api + "guard", api + "id", api + "link", api + "login", api + "notice", api + "outbox", api + "session", api + "template", api + "tenant", api + "user"},
 		others: []string{"golang.org/x/crypto", "golang.org/x/text"},
 		never:  outside,
 		tests:  []string{api + "sqlstore", api + "delivery", api + "listing"}, // the real store, and what it lists
@@ -378,7 +378,7 @@ var layers = map[string]layer{
 		why:   "edge: every token path",
 	},
 	api + "pages": {
-		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "delivery", api + "flow", api + "link", api + "logout", api + "pipeline", api + "session", api + "tenant"},
+		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "activity", api + "delivery", api + "flow", api + "link", api + "logout", api + "password", api + "pipeline", api + "session", api + "tenant"},
 		others: []string{"golang.org/x/text"},
 		never:  []string{"database/sql", "os"},
 		tests:  []string{api + "guard", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/activity"
+	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
@@ -15,8 +17,10 @@ import (
 // they are signed in with, and how to end it (R-034). It is plain HTML with
 // forms, and every form is answered by going on to a page.
 type Account struct {
-	Sessions OwnSessions
-	BaseURL  string // decides the cookie's name and the paths; no header does
+	Sessions      OwnSessions
+	Passwords     OwnPasswords
+	Organizations Organizations
+	BaseURL       string // decides the cookie's name and the paths; no header does
 }
 
 // OwnSessions is what the page calls; session.Service implements it.
@@ -25,12 +29,27 @@ type OwnSessions interface {
 	End(ctx context.Context, t tenant.ID, sessionID string) error
 }
 
-var _ OwnSessions = (*session.Service)(nil)
+// OwnPasswords changes passwords; password.Service implements it.
+type OwnPasswords interface {
+	Change(ctx context.Context, in password.Own) error
+}
+
+// Organizations finds the organization of a session; tenant.Service implements
+// it.
+type Organizations interface {
+	Organization(ctx context.Context, account, domain string) (tenant.Organization, error)
+}
+
+var (
+	_ OwnSessions  = (*session.Service)(nil)
+	_ OwnPasswords = (*password.Service)(nil)
+)
 
 // The paths.
 const (
 	AccountPath         = "/account/{realm}"
 	AccountSessionsPath = "/account/{realm}/sessions"
+	AccountPasswordPath = "/account/{realm}/password"
 )
 
 // Routes is the table of the page. Its forms are bound to the cookie that has
@@ -44,9 +63,14 @@ func (a *Account) Routes() []pipeline.Route {
 	}
 	show := page(http.MethodGet, AccountPath, "Show who is signed in, and where", http.StatusOK)
 	show.Handler, show.Write = pipeline.Handle(a.show), a.write
-	end := page(http.MethodPost, AccountSessionsPath, "End one of one's own sessions", http.StatusSeeOther)
-	end.Form, end.Strict, end.BodyOnly, end.Handler, end.Write = true, true, true, pipeline.Handle(a.end), pipeline.Depart
-	return []pipeline.Route{show, end}
+	form := func(path, summary string, handler pipeline.Handler) pipeline.Route {
+		r := page(http.MethodPost, path, summary, http.StatusSeeOther)
+		r.Form, r.Strict, r.BodyOnly, r.Handler, r.Write = true, true, true, handler, pipeline.Depart
+		return r
+	}
+	change := form(AccountPasswordPath, "Change one's own password", pipeline.Handle(a.password))
+	change.Fresh, change.Within, change.WriteFault = true, pipeline.WithinHash, writeRefusal
+	return []pipeline.Route{show, form(AccountSessionsPath, "End one of one's own sessions", pipeline.Handle(a.end)), change}
 }
 
 type accountIn struct {
@@ -90,6 +114,21 @@ func (a *Account) end(ctx context.Context, c pipeline.Call, in endSessionForm) (
 	return pipeline.Departure{
 		To: secret.New(below(a.BaseURL, SignedOutPath)), Cookies: []*http.Cookie{pipeline.CookiesOf(a.BaseURL).Sessions(left)},
 	}, nil
+}
+
+type newPasswordForm struct {
+	PageToken secret.Text `in:"page_token"`
+	Password  secret.Text `in:"password"`
+}
+
+func (a *Account) password(ctx context.Context, c pipeline.Call, in newPasswordForm) (pipeline.Departure, error) {
+	org, err := a.Organizations.Organization(ctx, c.Tenant.Account, c.Session.Org)
+	if err != nil {
+		return pipeline.Departure{}, err
+	}
+	by := activity.By{Actor: activity.User, TraceID: c.TraceID}
+	err = a.Passwords.Change(ctx, password.Own{Org: org, By: by, Session: c.Session, Plain: in.Password})
+	return a.back(c), err
 }
 
 // back leads to the page again.

@@ -2,10 +2,14 @@ package pages
 
 import (
 	_ "embed"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+
+	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
@@ -45,7 +49,7 @@ func (a *Account) write(w http.ResponseWriter, r *http.Request, status int, answ
 	err := send(w, status, accountTemplates.Lookup("account"), "'self'", map[string]any{
 		"Words": words, "Lang": words.Lang, "Heading": words.Title.Heading, "Text": fill.Replace(words.Title.Text),
 		"Sessions": shownSessions(page), "PageToken": page.token.Reveal(),
-		"SessionsAction": path + "/sessions", "SignOut": below(a.BaseURL, SignOutPath),
+		"SessionsAction": path + "/sessions", "PasswordAction": path + "/password", "SignOut": below(a.BaseURL, SignOutPath),
 	})
 	if err != nil {
 		WriteFault(w, r, err)
@@ -65,4 +69,20 @@ func source(of session.Session) string {
 		return "–"
 	}
 	return of.Source
+}
+
+// writeRefusal says of a new password what is wrong with it, and renders all
+// else as everywhere.
+func writeRefusal(w http.ResponseWriter, r *http.Request, err error) {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Kind != fault.Invalid || f.Advice == nil {
+		WriteFault(w, r, err)
+		return
+	}
+	words := accountWordsFor(r, "")
+	_, i := language.MatchStrings(faultLanguages, words.Lang)
+	writeFault(w, r, err, func(*fault.Error) said {
+		text := strings.Join(f.Advice.In(words.Lang), " ")
+		return said{notice: notice{words.NotTaken, text}, Lang: words.Lang, Reference: faultsSpoken[i].Reference}
+	})
 }

@@ -68,6 +68,11 @@ type Store interface {
 	// compose makes. ErrCode to all but one of many calls, and when the user
 	// is gone, inactive or has another address by now.
 	SetPassword(ctx context.Context, n Next, compose Compose) (Password, user.User, error)
+	// ChangePassword replaces a password, if it is still the one before and the
+	// session is there, ends the user's other links, codes, sessions and grants
+	// in the same transaction, and writes the entries. It returns
+	// session.ErrNone.
+	ChangePassword(ctx context.Context, c Changed, told []outbox.Entry) error
 	// CreatePassword stores a first password of an active user with the
 	// entries that compose makes. ErrHas when there is one.
 	CreatePassword(ctx context.Context, p Password, compose Compose) (Password, error)

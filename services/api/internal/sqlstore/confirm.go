@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/user"
 )
 
 // Confirm implements factor.Store. The user's row is locked first, as by
@@ -91,7 +92,7 @@ func (s *Store) followConfirmation(ctx context.Context, tx *sql.Tx, c factor.Con
 		return err
 	}
 	if f.Mode == factor.Reset {
-		return endLogins(ctx, tx, t, f.UserID, c.At)
+		return endLogins(ctx, tx, user.User{ID: f.UserID, Tenant: t}, "", c.At)
 	}
 	return nil
 }

@@ -202,7 +202,7 @@ func (s *Store) Reset(ctx context.Context, t tenant.ID, userID string, told []ou
 		if err := clearGuesses(ctx, tx, t, userID); err != nil {
 			return err
 		}
-		if err := endLogins(ctx, tx, t, userID, now); err != nil {
+		if err := endLogins(ctx, tx, user.User{ID: userID, Tenant: t}, "", now); err != nil {
 			return err
 		}
 		return s.insertEntries(ctx, tx, told)

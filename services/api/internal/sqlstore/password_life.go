@@ -152,7 +152,7 @@ func (s *Store) ForcePassword(ctx context.Context, p password.Password, at time.
 		if forced = touched == 1; err != nil || !forced {
 			return err
 		}
-		if err := endLogins(ctx, tx, t, p.UserID, at); err != nil {
+		if err := endLogins(ctx, tx, user.User{ID: p.UserID, Tenant: t}, "", at); err != nil {
 			return err
 		}
 		return s.insertEntries(ctx, tx, entries)

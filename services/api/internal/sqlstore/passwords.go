@@ -95,7 +95,7 @@ func (s *Store) SetPassword(ctx context.Context, n password.Next, compose passwo
 		if p, err = putPassword(ctx, tx, u, n); err != nil {
 			return err
 		}
-		if err := s.endOthers(ctx, tx, u, n.At); err != nil {
+		if err := s.endOthers(ctx, tx, u, "", n.At); err != nil {
 			return err
 		}
 		entries, err := compose(u, created)
@@ -134,8 +134,9 @@ func putPassword(ctx context.Context, tx *sql.Tx, u user.User, n password.Next) 
 }
 
 // endOthers ends what was handed out under the password before: links and
-// codes on their way, every session, and every grant with its refresh tokens.
-func (s *Store) endOthers(ctx context.Context, tx *sql.Tx, u user.User, now time.Time) error {
+// codes on their way, every session but one, and every grant with its refresh
+// tokens but those of that session.
+func (s *Store) endOthers(ctx context.Context, tx *sql.Tx, u user.User, keep string, now time.Time) error {
 	if _, err := replaceLinks(ctx, tx, u.Tenant, u.Email.Canonical, link.Reset.Slot(), now); err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (s *Store) endOthers(ctx context.Context, tx *sql.Tx, u user.User, now time
 		u.Tenant.Account, u.Tenant.Org, u.Tenant.Env, u.Email.Canonical, millis(now))); err != nil {
 		return err
 	}
-	return endLogins(ctx, tx, u.Tenant, u.ID, now)
+	return endLogins(ctx, tx, u, keep, now)
 }
 
 // CreatePassword implements password.Store.
