@@ -9,6 +9,7 @@ import (
 	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/outbox"
+	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -30,13 +31,13 @@ func (s *Service) RegisterApp(ctx context.Context, t tenant.ID, in app.New) (app
 	return apps.Create(ctx, app.Caller{Tenant: t, By: activity.By{Actor: activity.Operator}}, in)
 }
 
-// SwitchApp switches an app on or off.
-func (s *Service) SwitchApp(ctx context.Context, a app.App, active bool) error {
+// ChangeApp changes an app, as its administrator does.
+func (s *Service) ChangeApp(ctx context.Context, a app.App, in app.Change) error {
 	apps, err := s.appsAsTests()
 	if err != nil {
 		return err
 	}
-	_, err = apps.Update(ctx, app.Caller{Tenant: a.Tenant, By: activity.By{Actor: activity.Operator}}, a.ID, app.Change{Active: &active})
+	_, err = apps.Update(ctx, app.Caller{Tenant: a.Tenant, By: activity.By{Actor: activity.Operator}}, a.ID, in)
 	return err
 }
 
@@ -48,6 +49,11 @@ func (s *Service) TenantOf(ctx context.Context, keyID, org string) (tenant.ID, e
 	}
 	place, err := s.store.Organization(ctx, key.AccountID, org)
 	return tenant.ID{Account: key.AccountID, Org: place.ID, Env: key.Env}, err
+}
+
+// BeginSession signs a user in, as a browser does.
+func (s *Service) BeginSession(ctx context.Context, in session.New) (secret.Text, session.Session, error) {
+	return s.sessions.Begin(ctx, in)
 }
 
 // AppCode makes the code that a login for an app ends in, as if it had been

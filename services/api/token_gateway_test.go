@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	apps "countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/grant"
+	"countersign.dev/services/api/internal/session"
 )
 
 // sendJSON sends what the contract's gateway clients send.
@@ -32,6 +34,26 @@ func (c *client) sessionAtGateway(change ...func(*grant.New)) *reply {
 	}
 	code, grantID := c.codeOf(n, 0)
 	return c.sendJSON("/org/"+c.app.Org+"/oauth2/token", c.atGateway(code, grantID)).want(200)
+}
+
+// beginSession signs the app's user in with a browser.
+func (c *client) beginSession() session.Session {
+	c.t.Helper()
+	_, begun, err := c.service.BeginSession(c.t.Context(), session.New{
+		Tenant: c.app.Tenant, UserID: c.user, AMR: []string{grant.Password}, Source: netip.MustParseAddr("192.0.2.7"),
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return begun
+}
+
+// meanFor sets whom the app's tokens are for.
+func (c *client) meanFor(audience string) {
+	c.t.Helper()
+	if err := c.service.ChangeApp(c.t.Context(), c.app, apps.Change{Audience: &audience}); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // Code, refresh on both paths and revocation as the contract's clients do it.
@@ -73,7 +95,8 @@ func TestTheGatewaysTokens(t *testing.T) {
 	}
 	c.sendJSON(path, again("four", "refresh_token", third.text("refresh_token"))).wantOAuth("a refresh after that", 400, "invalid_grant")
 	old := "/api/v1/tenants/" + h.org + "/" + c.app.ID + "/oauth/token/revoke"
-	signedIn := c.sessionAtGateway(func(n *grant.New) { n.SessionID = "session_1" })
+	begun := c.beginSession()
+	signedIn := c.sessionAtGateway(func(n *grant.New) { n.SessionID = begun.ID })
 	for range 2 { // a lost answer is asked for again, and finds nothing to end
 		c.sendJSON(old, url.Values{"token": {"x"}}).want(200)
 	}

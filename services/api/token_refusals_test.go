@@ -37,7 +37,7 @@ func (c *client) flips(h *house) map[string]flip {
 	live.Env = tenant.Default
 	inLive := h.client(apps.New{Type: c.app.Type}, live)
 	off := h.client(apps.New{Type: c.app.Type})
-	if err := h.service.SwitchApp(h.t.Context(), off.app, false); err != nil {
+	if err := h.service.ChangeApp(h.t.Context(), off.app, apps.Change{Active: new(false)}); err != nil {
 		h.t.Fatal(err)
 	}
 	flips := map[string]flip{
@@ -210,7 +210,7 @@ func TestAppsOfWhoIsGone(t *testing.T) {
 
 func (c *client) switchTo(active bool) {
 	c.t.Helper()
-	if err := c.service.SwitchApp(c.t.Context(), c.app, active); err != nil {
+	if err := c.service.ChangeApp(c.t.Context(), c.app, apps.Change{Active: &active}); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -98,6 +98,14 @@ func TestWhatATokenIsWorth(t *testing.T) {
 			t.Errorf("%s: %s", name, answer.raw)
 		}
 	}
+	meant := gateway.session().text("access_token")
+	h.userinfo("GET", meant).want(200)
+	gateway.meanFor("https://api.example.test")
+	h.userinfo("GET", meant).want(401)
+	h.userinfo("GET", gateway.session().text("access_token")).want(200)
+	if got := c.introspect(meant); strings.TrimSpace(got.raw) != inactive {
+		t.Errorf("for whom the app does not mean its tokens any more: %s", got.raw)
+	}
 	h.call("PUT", "/api/v2/org/"+h.org+"/users/"+h.user, "active=false").want(200)
 	if got := c.introspect(access); strings.TrimSpace(got.raw) != inactive {
 		t.Errorf("of a user who is deactivated: %s", got.raw)

@@ -314,9 +314,8 @@ var layers = map[string]layer{
 
 	api + "flow": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "factor", api + "grant", api + "guard", api + "id", api + "link",
-			api + "login", api + "notice", api + "password", api + "session", api + "tenant", api + "token"},
+			api + "login", api + "notice", api + "password", api + "session", api + "tenant", api + "token", api + "user"},
 		never: outside,
-		tests: []string{api + "user"}, // whose session it is
 		why:   "authorization requests, from the app and back with a code; asks all that proves something, and knows no page",
 	},
 

@@ -13,6 +13,7 @@ import (
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/login"
 	"countersign.dev/services/api/internal/session"
+	"countersign.dev/services/api/internal/user"
 )
 
 // proven ends a flow whose login is complete: the browser's session is begun or
@@ -95,12 +96,16 @@ func signedIn(out Outcome, a app.App, b Browser, token secret.Text) Outcome {
 }
 
 // code makes the code of a session for the app and leads back with it. What it
-// says of who proved what, and when, is the session's.
+// says of who proved what, and when, is the session's. It returns
+// ErrOver for a session, a user or an app that has ended at this moment.
 func (s *Service) code(ctx context.Context, f Flow, of session.Session) (Outcome, error) {
 	made, code, err := s.Grants.Begin(ctx, grant.New{
 		Tenant: f.Tenant, UserID: of.User.ID, ClientID: f.ClientID, SessionID: of.ID, RedirectURI: f.RedirectURI, Challenge: f.Challenge,
 		Nonce: f.Nonce, Scope: f.Scope, AMR: of.AMR, AuthTime: of.AuthTime,
 	})
+	if errors.Is(err, session.ErrNone) || errors.Is(err, user.ErrNotFound) {
+		return Outcome{}, ErrOver.Because(err)
+	}
 	if err != nil {
 		return Outcome{}, err
 	}

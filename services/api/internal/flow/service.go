@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"net/url"
 	"time"
@@ -143,7 +144,12 @@ func (s *Service) Start(ctx context.Context, in Asked, b Browser) (Outcome, erro
 	case giveBack:
 		return s.back(r, refusal.query())
 	case finish:
-		return s.code(ctx, f, *has)
+		out, err := s.code(ctx, f, *has)
+		if errors.Is(err, ErrOver) { // between its lookup and here
+			b.Sessions = b.Sessions.Without(session.Realm(a.Org, a.Tenant.Env))
+			return s.Start(ctx, in, b)
+		}
+		return out, err
 	case secondFactor:
 		f.UserID, f.SessionID = has.User.ID, has.ID
 	case signIn:

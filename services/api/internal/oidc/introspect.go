@@ -111,7 +111,7 @@ func (a *API) known(ctx context.Context, who asker, raw secret.Text) (introspect
 		return introspectOut{}, err
 	}
 	of, err := a.Grants.Live(ctx, access.GrantID)
-	if err != nil || !who.reaches(of.Tenant) || of.UserID != access.UserID || of.ClientID != access.ClientID {
+	if err != nil || !who.reaches(of.Tenant) || !access.Of(of) {
 		return introspectOut{}, err
 	}
 	return introspectOut{

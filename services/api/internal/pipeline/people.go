@@ -108,7 +108,7 @@ func (p *Pipeline) user(ctx context.Context, r *http.Request, call *Call) error 
 	if err != nil {
 		return err
 	}
-	if of.UserID != access.UserID || of.ClientID != access.ClientID || of.Org != access.Org || of.Tenant.Env != access.Env {
+	if !access.Of(of) {
 		return errUser
 	}
 	call.User, call.Access, call.Tenant = of, access, of.Tenant

@@ -12,6 +12,7 @@ import (
 
 	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/pipeline"
@@ -97,6 +98,14 @@ func (c *crowd) get(path string, change func(r *http.Request)) *httptest.Respons
 	return w
 }
 
+// gatewayFor is a token of the gateway profile for an audience, of an app that
+// says another one now.
+func gatewayFor(audience, now string) func(c *crowd) {
+	return func(c *crowd) {
+		c.access.Profile, c.access.Audience, c.of.Audience = app.Gateway, audience, now
+	}
+}
+
 func TestAnAccessTokenIsBelievedWhileItsGrantIsGood(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -113,6 +122,11 @@ func TestAnAccessTokenIsBelievedWhileItsGrantIsGood(t *testing.T) {
 		"its grant is another app's":   {"Bearer the-token", func(c *crowd) { c.of.ClientID = "app_2" }, 401},
 		"its grant is in another org":  {"Bearer the-token", func(c *crowd) { c.of.Org = "rival" }, 401},
 		"its grant is in another env":  {"Bearer the-token", func(c *crowd) { c.of.Tenant.Env = tenant.Default }, 401},
+		"of the gateway, for its app":  {"Bearer the-token", gatewayFor("app_1", ""), 200},
+		"for whom the app says":        {"Bearer the-token", gatewayFor("https://api.test", "https://api.test"), 200},
+		"for whom it said before":      {"Bearer the-token", gatewayFor("https://api.test", "https://other.test"), 401},
+		"for somebody set since":       {"Bearer the-token", gatewayFor("app_1", "https://api.test"), 401},
+		"for whom nobody says":         {"Bearer the-token", gatewayFor("https://api.test", ""), 401},
 		"the database is not reached":  {"Bearer the-token", func(c *crowd) { c.live = context.DeadlineExceeded }, 500},
 		"of a token without any grant": {"Bearer the-token", func(c *crowd) { c.access.GrantID = "" }, 401},
 	} {

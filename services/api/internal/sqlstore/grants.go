@@ -6,7 +6,9 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/grant"
+	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -31,16 +33,26 @@ func (s *Store) AddGrant(ctx context.Context, d grant.Draft) error {
 }
 
 // addGrant stores a grant with its code in a transaction. It returns
-// user.ErrNotFound when the user cannot have one.
+// user.ErrNotFound when the user or the app cannot have one, and
+// session.ErrNone when the browser's session has ended.
 func addGrant(ctx context.Context, tx *sql.Tx, d grant.Draft) error {
 	g, c := d.Grant, d.Code
+	if err := holdSession(ctx, tx, g); err != nil {
+		return err
+	}
+	client := "" // an API key needs no row of an app
+	if app.IsID(g.ClientID) {
+		client = g.ClientID
+	}
 	err := mustTouch(ctx, tx, user.ErrNotFound, stmt("add grant",
 		`INSERT INTO grants (account_id, org_id, environment, user_id, id, client_id, session_id, scope, amr, acr, auth_time, created_at, expires_at)
 		SELECT u.account_id, u.org_id, u.environment, u.id, $5, $6, $7, $8, $9, $10, $11, $12, $13
 		FROM users u JOIN organizations o ON o.account_id = u.account_id AND o.id = u.org_id
-		WHERE u.account_id = $1 AND u.org_id = $2 AND u.environment = $3 AND u.id = $4 AND u.active = TRUE AND o.deleted_at IS NULL`,
+		WHERE u.account_id = $1 AND u.org_id = $2 AND u.environment = $3 AND u.id = $4 AND u.active = TRUE AND o.deleted_at IS NULL
+			AND ($14 = '' OR EXISTS (SELECT 1 FROM apps a
+				WHERE a.account_id = $1 AND a.org_id = $2 AND a.environment = $3 AND a.id = $14 AND a.active = TRUE))`,
 		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.ID, g.ClientID, g.SessionID, list(g.Scope), list(g.AMR), g.ACR,
-		millis(g.AuthTime), millis(g.CreatedAt), millis(g.ExpiresAt)))
+		millis(g.AuthTime), millis(g.CreatedAt), millis(g.ExpiresAt), client))
 	if orphan(err) {
 		return user.ErrNotFound.Because(err) // deleted at this moment
 	}
@@ -52,6 +64,18 @@ func addGrant(ctx context.Context, tx *sql.Tx, d grant.Draft) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		c.Digest, g.Tenant.Org, g.Tenant.Env, g.ID, c.RedirectURI, c.Challenge, c.Nonce, millis(c.ExpiresAt)))
 	return err
+}
+
+// holdSession keeps the session that a grant comes of from ending before the
+// grant is stored: it writes the row, so that who ends the session waits, and
+// revokes the grant with the others. What was ended before is not there.
+func holdSession(ctx context.Context, tx *sql.Tx, g grant.Grant) error {
+	if g.SessionID == "" {
+		return nil
+	}
+	return mustTouch(ctx, tx, session.ErrNone, stmt("hold session",
+		`UPDATE sessions SET seen_at = seen_at`+oneSession+` AND user_id = $5 AND expires_at > $6`,
+		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.SessionID, g.UserID, millis(g.CreatedAt)))
 }
 
 // RedeemCode implements grant.Store. What is refused commits too: the code is

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
 )
 
@@ -29,6 +31,16 @@ type Access struct {
 	AuthTime  time.Time
 	IssuedAt  time.Time
 	Expiry    time.Time
+}
+
+// Of reports whether the token is one of this grant, as it is at this moment.
+// The gateway's are for whom their app says now: when an operator takes an
+// audience back, tokens for it are good no more.
+func (a Access) Of(live grant.Session) bool {
+	if a.Profile == app.Gateway && a.Audience != cmp.Or(live.Audience, live.ClientID) {
+		return false
+	}
+	return a.GrantID == live.Grant.ID && a.UserID == live.UserID && a.ClientID == live.ClientID && a.Org == live.Org && a.Env == live.Tenant.Env
 }
 
 // AppAccess is what an app's own access token says. That the app is still
