@@ -43,7 +43,7 @@ var signInLanguages = func() language.Matcher {
 var signInSpoken = []signInWords{
 	{
 		Lang:    "en",
-		First:   notice{"Sign in to {org}", "You go on to {app} then."},
+		First:   notice{"Sign in to {org}", "Then you go on to {app}."},
 		Second:  notice{"Confirm that it is you", "{user}: type the code that your authenticator app shows, or the one that was sent to your phone."},
 		Landing: notice{"Countersign", "This is where people sign in to apps. Open your app and sign in from there."},
 		Email:   "E-mail address", Password: "Password", SignIn: "Sign in",
