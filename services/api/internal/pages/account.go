@@ -58,7 +58,7 @@ func (a *Account) Routes() []pipeline.Route {
 	page := func(method, path, summary string, success int) pipeline.Route {
 		return pipeline.Route{
 			Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(a.BaseURL).SessionsName(),
-			Credential: pipeline.Browser, Reach: pipeline.Nobody, Rate: pipeline.RatePages, WriteFault: WriteFault,
+			Credential: pipeline.Browser, Reach: pipeline.Nobody, Rate: rateAccount, WriteFault: WriteFault,
 		}
 	}
 	show := page(http.MethodGet, AccountPath, "Show who is signed in, and where", http.StatusOK)
@@ -72,6 +72,9 @@ func (a *Account) Routes() []pipeline.Route {
 	change.Fresh, change.Within, change.WriteFault = true, pipeline.WithinHash, writeRefusal
 	return []pipeline.Route{show, form(AccountSessionsPath, "End one of one's own sessions", pipeline.Handle(a.end)), change}
 }
+
+// rateAccount is counted apart from the pages of people who are not signed in.
+var rateAccount = pipeline.Rate{Class: "account", Rate: pipeline.RatePages.Rate}
 
 type accountIn struct {
 	Lang string `in:"lang" doc:"Languages for the page, the most wanted first."`
