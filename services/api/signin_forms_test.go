@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -68,10 +69,7 @@ func TestOnlyOurOwnFormsSignIn(t *testing.T) {
 			"the token in a query":  {"", mine, "?page_token=" + token, []string{ours}, 400},
 			"another method inside": {token, mine, "?_method=GET", []string{ours}, 400},
 		} {
-			form := url.Values{}
-			for name, values := range good {
-				form[name] = values
-			}
+			form := maps.Clone(good)
 			form.Set("page_token", c.token)
 			if got := b.send(path+c.query, form, c.cookie, c.headers...); got.status != c.status || !got.isPage() || got.to() != "" || len(got.header.Values("Set-Cookie")) > 0 {
 				t.Errorf("%s, %s: status %d to %q, want %d: %s", path, name, got.status, got.to(), c.status, got.raw)
