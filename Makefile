@@ -34,7 +34,7 @@ run: ## Run everything in one process, with a demo and a tour; data in .counters
 # tests about the tree read files that the test cache does not know of.
 .PHONY: test
 test: missing ## Run the tests; suites that need a program which is not installed skip
-	go test $(RACE) -timeout 30m $(TESTFLAGS) $$(go list work | grep -v /services/e2e)
+	go test $(RACE) -timeout 45m $(TESTFLAGS) $$(go list work | grep -v /services/e2e)
 	go test $(RACE) -timeout 30m -p 1 $(TESTFLAGS) $$(go list ./services/e2e/... ./services/e2e/clients/... | grep -v /e2e/house)
 	go test -count=1 $(TESTFLAGS) ./services/e2e/house
 

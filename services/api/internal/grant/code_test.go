@@ -57,7 +57,7 @@ func TestACodeStandsForItsLogin(t *testing.T) {
 				ID: got.Grant.ID, Tenant: w.tenant, UserID: w.user.ID, ClientID: w.key.ID, Scope: login.Scope,
 				AMR: []string{"mfa", "pwd", "sms"}, ACR: "aal2", AuthTime: login.AuthTime, CreatedAt: began, ExpiresAt: began.Add(grant.Absolute),
 			},
-			User: w.user, Org: "shop", Nonce: "n-1", Refresh: got.Refresh,
+			User: w.user, Org: "shop", Nonce: "n-1", Refresh: got.Refresh, RefreshExpiresAt: w.clock().Add(grant.Idle),
 		}
 		want.User.Profile, got.User.Profile = user.Profile{}, user.Profile{}
 		if !reflect.DeepEqual(got, want) {
@@ -67,7 +67,7 @@ func TestACodeStandsForItsLogin(t *testing.T) {
 			t.Errorf("the refresh token is %d characters after %q", len(rest), org)
 		}
 		live, err := w.one.Live(t.Context(), got.Grant.ID)
-		want.Nonce, want.Refresh = "", secret.Text{}
+		want.Nonce, want.Refresh, want.RefreshExpiresAt = "", secret.Text{}, time.Time{}
 		if live.User.Profile = (user.Profile{}); err != nil || !reflect.DeepEqual(live, want) {
 			t.Errorf("Live = %+v, %v, want %+v", live, err, want)
 		}
