@@ -62,6 +62,14 @@ func TestRaisingReplacesTheTokenAndAddsTheProof(t *testing.T) {
 			t.Errorf("two codes of one factor: %+v", got)
 		}
 		found = w.good("the same factor again", same)
+		w.pass(59 * time.Minute)
+		w.good("an hour after the sign-in, and less after the proof", same)
+		w.pass(59 * time.Minute)
+		found = w.good("in use for two hours", same)
+		same, _, err = w.two.Raise(t.Context(), found, grant.App)
+		w.must(err)
+		w.pass(59 * time.Minute)
+		found = w.good("a proof that is younger than the hour, of a sign-in that is older", same)
 		anew, _, err := w.one.Raise(t.Context(), found, grant.Password, grant.App)
 		w.must(err)
 		if got := w.good("signed in from the start", anew); !got.AuthTime.Equal(w.clock()) {

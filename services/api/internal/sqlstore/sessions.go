@@ -77,10 +77,10 @@ func (s *Store) FindSession(ctx context.Context, q session.Query) (found session
 func (s *Store) RaiseSession(ctx context.Context, old []byte, f session.Session, idle time.Duration) (raised session.Session, err error) {
 	t := f.Tenant
 	if err := oneBy(ctx, s.write, session.ErrNone, stmt("raise session",
-		`UPDATE sessions SET token_digest = $3, amr = $4, acr = $5, auth_time = $1, seen_at = $1
-		WHERE`+goodSession+` AND account_id = $6 AND org_id = $7 AND environment = $8 AND id = $9 AND token_digest = $10
+		`UPDATE sessions SET token_digest = $3, amr = $4, acr = $5, auth_time = $6, seen_at = $1
+		WHERE`+goodSession+` AND account_id = $7 AND org_id = $8 AND environment = $9 AND id = $10 AND token_digest = $11
 		RETURNING `+sessionColumns,
-		millis(f.AuthTime), millis(f.AuthTime.Add(-idle)), f.Digest, list(f.AMR), f.ACR, t.Account, t.Org, t.Env, f.ID, old), func(row scanner) (err error) {
+		millis(f.SeenAt), millis(f.SeenAt.Add(-idle)), f.Digest, list(f.AMR), f.ACR, millis(f.AuthTime), t.Account, t.Org, t.Env, f.ID, old), func(row scanner) (err error) {
 		raised, err = scanSession(row)
 		return err
 	}); err != nil {
