@@ -1,7 +1,8 @@
 // Package id mints identifiers in the shapes of the contract.
 //
 // UUIDs and KSUIDs name things and may be shown; they still carry 122 and 128
-// random bits. What acts as a credential is a [Token].
+// random bits. What acts as a credential is a [Token], or an [Opaque] where a
+// client expects the look of a UUID.
 package id
 
 import (
@@ -34,6 +35,19 @@ func Token() secret.Text {
 	_, _ = rand.Read(raw) // never fails since Go 1.24
 	return secret.New(base64.RawURLEncoding.EncodeToString(raw))
 }
+
+// Opaque returns 128 random bits in the look of a UUID. Unlike a UUID it has no
+// version in it, so that all of its bits are random: what acts as a credential
+// carries 128 of them.
+func Opaque() secret.Text {
+	var raw uuid.UUID
+	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
+	return secret.New(raw.String())
+}
+
+// IsOpaque reports whether a text has the form of an [Opaque]: the lower-case
+// hex digits of a UUID in their groups, of any version or none.
+func IsOpaque(text string) bool { return IsUUID(text) }
 
 // FromDigest returns a UUID made of a keyed digest: the same for the same
 // digest, and to whoever lacks the key as good as a random one.
