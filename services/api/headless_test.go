@@ -170,6 +170,32 @@ func TestInputHasOneMeaning(t *testing.T) {
 	}
 }
 
+// Covers R-009 for the opt-in.
+func TestSigningInByACodeAloneIsOffUntilSomebodySaysSo(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		h := start(t, p)
+		path := "/api/v2/org/" + h.org + "/totp-connection"
+		for i, step := range []struct {
+			params []string
+			want   bool
+		}{
+			{nil, false}, {[]string{"active=true"}, false}, {[]string{"passwordless=true"}, true}, {[]string{"digits=8"}, true}, {[]string{"passwordless=false"}, false},
+		} {
+			changed := h.call("PUT", path, step.params...).want(200)
+			if read := h.call("GET", path).want(200); changed.body["passwordless"] != step.want || read.raw != changed.raw {
+				t.Errorf("step %d: %s, read as %s", i, changed.raw, read.raw)
+			}
+		}
+		h.call("PUT", path, "passwordless=true").want(200)
+		h.call("PUT", path, "passwordless=maybe").want(422)
+		live := h.as(h.signIn(h.key("acme", "default", api.AllScopes)))
+		if other := live.call("GET", path).want(200); other.body["passwordless"] != false {
+			t.Errorf("the other environment: %s", other.raw)
+		}
+	})
+}
+
 func multipartOf(t *testing.T, pairs ...string) (body, contentType string) {
 	t.Helper()
 	var buffer bytes.Buffer

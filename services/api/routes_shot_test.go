@@ -165,6 +165,7 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"html":         func(r *realm, _ pipeline.Route) string { return `<a href="{{link}}">` + r.word("words") + "</a>" },
 	"detail":       func(r *realm, _ pipeline.Route) string { return r.word("text") },
 	"countries":    fixed("DE"),
+	"passwordless": fixed("true"),
 	"sms_per_hour": fixed("150"),
 	"sms_per_day":  fixed("700"),
 	"page":         fixed("1"),

@@ -112,7 +112,7 @@ func (t *tour) prepare(ctx context.Context) error {
 		return err
 	}
 	t.org = org.text("domain")
-	if _, err := t.call(ctx, http.MethodPut, "/api/v2/org/"+t.org+"/totp-connection", "active=true"); err != nil {
+	if _, err := t.call(ctx, http.MethodPut, "/api/v2/org/"+t.org+"/totp-connection", "active=true", "passwordless=true"); err != nil {
 		return err
 	}
 	user, err := t.call(ctx, http.MethodPost, "/api/v2/org/"+t.org+"/users",

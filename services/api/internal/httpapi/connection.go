@@ -17,6 +17,8 @@ type connectionIn struct {
 	Algorithm  *string   `in:"algorithm" doc:"Of apps enrolled from now on: SHA1, SHA256 or SHA512. Many apps know SHA1 alone and show wrong codes for the others."`
 	Digits     *int      `in:"digits" doc:"Of apps enrolled from now on: 6 or 8."`
 	Period     *int      `in:"period" doc:"Of apps enrolled from now on, in seconds: 30 or 60."`
+
+	Passwordless *bool `in:"passwordless" doc:"Whether users may sign in by a code alone: of an authenticator app, a text message, a mail, or a recovery code, where the app allows the method. Off until it is switched on."`
 }
 
 type connectionOut struct {
@@ -33,8 +35,11 @@ type connectionOut struct {
 	Algorithm   string   `json:"algorithm"`
 	Digits      int      `json:"digits"`
 	Period      int      `json:"period"`
-	InsertedAt  string   `json:"inserted_at"`
-	UpdatedAt   string   `json:"updated_at"`
+
+	Passwordless bool `json:"passwordless"`
+
+	InsertedAt string `json:"inserted_at"`
+	UpdatedAt  string `json:"updated_at"`
 }
 
 func connectionShape(c pipeline.Call, connection tenant.Connection) connectionOut {
@@ -43,7 +48,8 @@ func connectionShape(c pipeline.Call, connection tenant.Connection) connectionOu
 		Delivery: connection.Delivery, Countries: orEmpty(connection.Countries),
 		SMSPerHour: connection.SMSPerHour, SMSPerDay: connection.SMSPerDay,
 		Issuer: orNull(connection.Issuer), Algorithm: connection.App.Algorithm, Digits: connection.App.Digits, Period: connection.App.Period,
-		InsertedAt: stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
+		Passwordless: connection.Passwordless,
+		InsertedAt:   stamp(connection.CreatedAt), UpdatedAt: stamp(connection.UpdatedAt),
 	}
 }
 

@@ -11,7 +11,7 @@ var _ tenant.ConnectionStore = (*Store)(nil)
 
 const connectionColumns = `connections.id, connections.account_id, connections.org_id, connections.environment, connections.active, connections.delivery,
 	connections.countries, connections.sms_per_hour, connections.sms_per_day, connections.issuer, connections.algorithm, connections.digits, connections.period,
-	connections.created_at, connections.updated_at`
+	connections.passwordless, connections.created_at, connections.updated_at`
 
 func scanConnection(row scanner) (tenant.Connection, error) {
 	c := emptyConnection()
@@ -25,7 +25,8 @@ func emptyConnection() tenant.Connection { return tenant.Connection{Countries: [
 func connectionInto(c *tenant.Connection) []any {
 	return []any{
 		&c.ID, &c.Tenant.Account, &c.Tenant.Org, &c.Tenant.Env, &c.Active, &c.Delivery, document{&c.Countries},
-		&c.SMSPerHour, &c.SMSPerDay, &c.Issuer, &c.App.Algorithm, &c.App.Digits, &c.App.Period, instant{&c.CreatedAt}, instant{&c.UpdatedAt},
+		&c.SMSPerHour, &c.SMSPerDay, &c.Issuer, &c.App.Algorithm, &c.App.Digits, &c.App.Period,
+		&c.Passwordless, instant{&c.CreatedAt}, instant{&c.UpdatedAt},
 	}
 }
 
@@ -34,10 +35,10 @@ func connectionInto(c *tenant.Connection) []any {
 func createConnection(ctx context.Context, q querier, o tenant.Organization, c tenant.Connection) error {
 	_, err := exec(ctx, q, stmt("create connection",
 		`INSERT INTO connections (id, account_id, org_id, environment, active, delivery, countries, sms_per_hour, sms_per_day,
-			issuer, algorithm, digits, period, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+			issuer, algorithm, digits, period, passwordless, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		c.ID, o.AccountID, o.ID, c.Tenant.Env, c.Active, c.Delivery, list(c.Countries), c.SMSPerHour, c.SMSPerDay,
-		c.Issuer, c.App.Algorithm, c.App.Digits, c.App.Period, millis(c.CreatedAt), millis(c.UpdatedAt)))
+		c.Issuer, c.App.Algorithm, c.App.Digits, c.App.Period, c.Passwordless, millis(c.CreatedAt), millis(c.UpdatedAt)))
 	return err
 }
 
@@ -62,10 +63,11 @@ func (s *Store) UpdateConnection(ctx context.Context, t tenant.ID, change tenant
 	st := stmt("update connection",
 		`UPDATE connections SET active = COALESCE($4, active), delivery = COALESCE($5, delivery), countries = COALESCE($6, countries),
 			sms_per_hour = COALESCE($7, sms_per_hour), sms_per_day = COALESCE($8, sms_per_day), updated_at = $9,
-			issuer = COALESCE($10, issuer), algorithm = COALESCE($11, algorithm), digits = COALESCE($12, digits), period = COALESCE($13, period)
+			issuer = COALESCE($10, issuer), algorithm = COALESCE($11, algorithm), digits = COALESCE($12, digits), period = COALESCE($13, period),
+			passwordless = COALESCE($14, passwordless)
 		WHERE account_id = $1 AND org_id = $2 AND environment = $3 RETURNING `+connectionColumns,
 		t.Account, t.Org, t.Env, change.Active, change.Delivery, countries, change.SMSPerHour, change.SMSPerDay, millis(now),
-		change.Issuer, change.Algorithm, change.Digits, change.Period)
+		change.Issuer, change.Algorithm, change.Digits, change.Period, change.Passwordless)
 	err = oneBy(ctx, s.write, tenant.ErrNotFound, st, func(row scanner) (err error) {
 		c, err = scanConnection(row)
 		return err

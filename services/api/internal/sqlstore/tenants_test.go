@@ -222,8 +222,8 @@ func TestAConnectionChangesOnlyWhatIsSaid(t *testing.T) {
 		of := b.tenant()
 		want, err := b.Connection(t.Context(), of)
 		b.must(err)
-		yes, caller, ten, hundred := true, tenant.DeliverCaller, 10, 100
-		issuer, sha256, eight, sixty := "Acme & Co", "SHA256", 8, 60
+		yes, no, caller, ten, hundred := true, false, tenant.DeliverCaller, 10, 100
+		issuer, sha256, six, eight, sixty := "Acme & Co", "SHA256", 6, 8, 60
 		steps := []struct {
 			change tenant.ConnectionChange
 			expect func()
@@ -236,6 +236,9 @@ func TestAConnectionChangesOnlyWhatIsSaid(t *testing.T) {
 			{tenant.ConnectionChange{SMSPerDay: &hundred}, func() { want.SMSPerDay = 100 }},
 			{tenant.ConnectionChange{Issuer: &issuer, Digits: &eight}, func() { want.Issuer, want.App.Digits = issuer, 8 }},
 			{tenant.ConnectionChange{Algorithm: &sha256, Period: &sixty}, func() { want.App.Algorithm, want.App.Period = sha256, 60 }},
+			{tenant.ConnectionChange{Passwordless: &yes}, func() { want.Passwordless = true }},
+			{tenant.ConnectionChange{Digits: &six}, func() { want.App.Digits = 6 }},
+			{tenant.ConnectionChange{Passwordless: &no}, func() { want.Passwordless = false }},
 			{tenant.ConnectionChange{Countries: &[]string{}}, func() { want.Countries = []string{} }},
 		}
 		for i, step := range steps {
@@ -252,7 +255,7 @@ func TestAConnectionChangesOnlyWhatIsSaid(t *testing.T) {
 		}
 		other := of
 		other.Env = tenant.Default
-		if c, err := b.Connection(t.Context(), other); err != nil || c.Active {
+		if c, err := b.Connection(t.Context(), other); err != nil || c.Active || c.Passwordless {
 			t.Errorf("the other environment: %+v, %v", c, err)
 		}
 	})

@@ -41,10 +41,15 @@ type Connection struct {
 	SMSPerDay  int
 	// Issuer is what authenticator apps show above the code; empty: the
 	// organization's name. App is what new ones are enrolled with.
-	Issuer    string
-	App       totp.Parameters
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	Issuer string
+	App    totp.Parameters
+	// Passwordless lets users sign in by a code alone (of an authenticator app,
+	// a text message, a mail, or a recovery code), where the app allows the
+	// method. It is off until somebody says so: one short code is all that then
+	// stands between an attacker and an account (S17).
+	Passwordless bool
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
 }
 
 func newConnection(tenant ID, now time.Time) Connection {
@@ -65,15 +70,16 @@ type ConnectionStore interface {
 
 // ConnectionChange holds what a caller wants to change; nil leaves it.
 type ConnectionChange struct {
-	Active     *bool
-	Delivery   *string
-	Countries  *[]string
-	SMSPerHour *int
-	SMSPerDay  *int
-	Issuer     *string
-	Algorithm  *string
-	Digits     *int
-	Period     *int
+	Active       *bool
+	Delivery     *string
+	Countries    *[]string
+	SMSPerHour   *int
+	SMSPerDay    *int
+	Issuer       *string
+	Algorithm    *string
+	Digits       *int
+	Period       *int
+	Passwordless *bool
 }
 
 // Connections is the rules of connections.
