@@ -243,6 +243,34 @@ func TestRefusalsGoBackToTheApp(t *testing.T) {
 	}
 }
 
+// On none of the ways in which an app sends a browser does it begin without a
+// challenge, whatever kind of app it is. A verifier beside a code without one
+// counts for nothing, so that this is what keeps stolen codes useless.
+func TestNoAppBeginsWithoutAChallenge(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t))
+	b := h.browser()
+	for kind, a := range map[string]api.App{
+		"public": h.shop(), "confidential": h.shop(func(in *api.NewApp) { in.Type = "confidential" }),
+		"gateway": h.shop(func(in *api.NewApp) { profile := "gateway"; in.Profile = &profile }),
+	} {
+		for _, path := range []string{"/authz-srv/authz", "/oauth2/authorize", "/", "/a/acme/"} {
+			good := b.visit(http.MethodGet, path+"?"+wanted(a).Encode(), nil).want(http.StatusFound)
+			if !strings.Contains(good.to(), "requestId=") {
+				t.Errorf("%s at %s begins with %s", kind, path, good.to())
+			}
+			for name, q := range map[string]url.Values{
+				"none": wanted(a, "code_challenge", "code_challenge_method"), "an empty one": wanted(a, "code_challenge="),
+				"a method alone": wanted(a, "code_challenge"), "a plain one": wanted(a, "code_challenge_method=plain"), "no method": wanted(a, "code_challenge_method"),
+			} {
+				if back := b.visit(http.MethodGet, path+"?"+q.Encode(), nil).wantBack(http.StatusFound); back.Get("error") != "invalid_request" || back.Has("code") {
+					t.Errorf("%s at %s with %s: %v", kind, path, name, back)
+				}
+			}
+		}
+	}
+}
+
 // What a request says of its host changes nothing of where it leads.
 // Covers R-138 for the authorization endpoint.
 func TestHostHeadersDoNotMoveTheWayBack(t *testing.T) {

@@ -55,7 +55,6 @@ func (c *client) flips(h *house) map[string]flip {
 		"verifier: the challenge itself":     {form: set("code_verifier", challengeOf(verifierOK))},
 		"verifier: 42 characters":            {form: set("code_verifier", verifierOK[:42])},
 		"verifier: 129 characters":           {form: set("code_verifier", strings.Repeat("a", 129))},
-		"verifier: of a code without":        {login: func(n *grant.New) { n.Challenge = "" }},
 		"verifier: of another code":          {login: func(n *grant.New) { n.Challenge = challengeOf(strings.Repeat("b", 43)) }},
 		"expiry: 61 seconds":                 {ago: 61 * time.Second},
 		"expiry: a minute":                   {ago: time.Minute},
@@ -74,6 +73,7 @@ func (c *client) flips(h *house) map[string]flip {
 	}
 	if c.app.Profile == apps.Gateway {
 		delete(flips, "issuer: of the gateway")
+		flips["verifier: of a code without"] = flip{login: func(n *grant.New) { n.Challenge = "" }}
 		flips["authorization_id: another"] = flip{path: "/org/" + c.app.Org + "/oauth2/token", form: set("authorization_id", apps.NewID())}
 		return flips
 	}
@@ -113,6 +113,30 @@ func TestACodeIsForItsOwnApp(t *testing.T) {
 		c.post(tokenPath, c.exchange(code)).want(200)
 		long, _ := c.codeOf(with2(c.login(), func(n *grant.New) { n.Challenge = challengeOf(strings.Repeat("~", 128)) }), 0)
 		c.post(tokenPath, with(c.exchange(long), "code_verifier", strings.Repeat("~", 128))).want(200)
+	}
+}
+
+// A code that was made without a challenge, as the verification flow may make
+// one, takes any verifier or none; all else of it is compared as ever.
+func TestAVerifierForNoChallengeIsIdle(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t))
+	for kind, c := range map[string]*client{"public": h.publicApp(), "confidential": h.confidentialApp()} {
+		for name, change := range map[string]func(url.Values){
+			"a verifier": func(url.Values) {}, "none": del("code_verifier"), "an empty one": set("code_verifier", ""), "one of a letter": set("code_verifier", "x"),
+		} {
+			code, _ := c.codeOf(with2(c.login(), func(n *grant.New) { n.Challenge = "" }), 0)
+			form := c.exchange(code)
+			change(form)
+			c.post(tokenPath, form).want(200)
+			c.post(tokenPath, form).wantOAuth(kind+", "+name+", once more", 400, "invalid_grant")
+
+			code, _ = c.codeOf(with2(c.login(), func(n *grant.New) { n.Challenge = "" }), 0)
+			form = c.exchange(code)
+			change(form)
+			c.post(tokenPath, with(form, "redirect_uri", callbackURL+"/2")).wantOAuth(kind+", "+name+", elsewhere", 400, "invalid_grant")
+			c.post(tokenPath, with(form, "redirect_uri", callbackURL)).wantOAuth(kind+", "+name+", then all right", 400, "invalid_grant")
+		}
 	}
 }
 

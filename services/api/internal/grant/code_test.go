@@ -202,6 +202,48 @@ func TestASingleMismatchKillsTheCode(t *testing.T) {
 	})
 }
 
+// Clients of the verification flow send a verifier with codes that were made
+// without a challenge. It counts for nothing, and all else does.
+// Covers R-140 for codes without a challenge.
+func TestAnIdleVerifierCountsForNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		const uri = "https://app.acme.test/back"
+		for name, shown := range map[string]string{
+			"none": "", "a good one": verifier, "a letter": "x", "the word for none": "none", "129 characters": verifier + "a", "other characters": strings.Repeat("=", 43),
+		} {
+			login := w.login()
+			login.RedirectURI = uri
+			right := grant.Binding{ClientID: w.key.ID, RedirectURI: uri, Verifier: secret.New(shown), IdleVerifier: true}
+			code := w.code(login)
+			session, err := w.one.Redeem(t.Context(), code, right)
+			w.must(err)
+			_, err = w.two.Redeem(t.Context(), code, right)
+			w.refused(name+", once more", err)
+			w.dead(name+", once more", session)
+
+			for what, change := range map[string]func(*grant.New, *grant.Binding){
+				"another redirect URI":       func(_ *grant.New, b *grant.Binding) { b.RedirectURI = uri + "/" },
+				"no redirect URI":            func(_ *grant.New, b *grant.Binding) { b.RedirectURI = "" },
+				"another client":             func(_ *grant.New, b *grant.Binding) { b.ClientID = w.other.ID },
+				"another grant":              func(_ *grant.New, b *grant.Binding) { b.GrantID = id.UUID() },
+				"a challenge of another one": func(n *grant.New, _ *grant.Binding) { n.Challenge = s256(verifier[1:]) },
+			} {
+				login, wrong := login, right
+				change(&login, &wrong)
+				code := w.code(login)
+				_, err := w.one.Redeem(t.Context(), code, wrong)
+				w.refused(name+", "+what, err)
+				_, err = w.two.Redeem(t.Context(), code, right)
+				w.refused(name+", "+what+", then all right", err)
+			}
+			late := w.code(login)
+			w.pass(grant.CodeLife)
+			_, err = w.one.Redeem(t.Context(), late, right)
+			w.refused(name+", after a minute", err)
+		}
+	})
+}
+
 // Every byte of a code counts, and so does its length.
 // Covers R-140 for the bytes of the code.
 // Covers R-132 for codes and refresh tokens.

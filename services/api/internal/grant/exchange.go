@@ -28,6 +28,10 @@ type Binding struct {
 	// headless clients do. One that it names is compared all the same.
 	MayOmitURI bool
 	Verifier   secret.Text // of PKCE
+	// IdleVerifier lets a verifier stand beside a code that was made without a
+	// challenge, where it counts for nothing: clients of the verification flow
+	// send one with every code. Beside a challenge it is compared all the same.
+	IdleVerifier bool
 	// GrantID is the grant that the client believes the code to stand for;
 	// compared where it is named.
 	GrantID string
@@ -78,6 +82,9 @@ func (b Binding) fits(c Code, g Grant) bool {
 	}
 	if b.RedirectURI != c.RedirectURI && (b.RedirectURI != "" || !b.MayOmitURI) {
 		return false
+	}
+	if c.Challenge == "" && b.IdleVerifier {
+		return true
 	}
 	return challenge(b.Verifier) == c.Challenge
 }

@@ -60,6 +60,8 @@ func (a *API) redeemFor(ctx context.Context, client app.App, in tokenIn, err err
 	}
 	session, err := a.Grants.Redeem(ctx, in.Code, grant.Binding{
 		ClientID: client.ID, RedirectURI: in.RedirectURI, MayOmitURI: client.Profile == app.Gateway, Verifier: in.Verifier, GrantID: in.grantID,
+		// A browser never begins without a challenge (package flow).
+		IdleVerifier: client.Profile == app.Standard,
 	})
 	if err != nil {
 		return tokenOut{}, err

@@ -22,7 +22,7 @@ type tokenIn struct {
 	ClientSecret secret.Text `in:"client_secret" doc:"The secret of a confidential app; an API key's for client_credentials alone."`
 	Code         secret.Text `in:"code" doc:"An authorization code. An API key sends its Bearer token with it. It lives for 60 seconds and is used up by any try."`
 	RedirectURI  string      `in:"redirect_uri" doc:"Where the code was sent. API keys and apps of the gateway profile may leave it out; where it is sent, it is compared."`
-	Verifier     secret.Text `in:"code_verifier" doc:"Of PKCE, for a code that was made for a challenge: every code of an app."`
+	Verifier     secret.Text `in:"code_verifier" doc:"Of PKCE, for a code that was made for a challenge: every code that a browser has brought. An app of the standard profile may send it with the others, too."`
 	Refresh      secret.Text `in:"refresh_token|token" doc:"A refresh token; an API key sends its Bearer token with it. It is replaced by each use; one that was replaced ends the login."`
 	Scope        string      `in:"scope" doc:"For an app: less than was granted, with a refresh token, or what the app's own token is for. Names with blanks between them."`
 	Nonce        string      `in:"nonce" doc:"For an app of the gateway profile: comes back in the answer and in the ID token."`
