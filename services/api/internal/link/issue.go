@@ -140,22 +140,34 @@ func (s *Service) url(token secret.Text) secret.Text {
 	return secret.New(s.BaseURL + "/magic-link/verify/" + token.Reveal())
 }
 
-// budgets are keyed by the canonical address, across organizations. There is
-// always one: its row also keeps parallel requests for an address in a queue.
 func (s *Service) budgets(n New, l Link) []challenge.Budget {
+	if n.ByCaller {
+		return budgets("link|"+who(s.Index, n.Tenant.Env, l.Email), wider)
+	}
+	return Mails(s.Index, n.Tenant.Env, l.Email)
+}
+
+// Mails are the budgets that every mail which a stranger can ask for is taken
+// from, whatever is in it. They are keyed by the canonical address, across
+// organizations. There is always one: its row also keeps parallel requests for
+// an address in a queue.
+func Mails(index Index, env string, address user.Address) []challenge.Budget {
 	factor := 1
-	if n.Tenant.Env == tenant.Sandbox || n.ByCaller {
+	if env == tenant.Sandbox {
 		factor = wider
 	}
-	who := fmt.Sprintf("%x", s.Index.Sum("mail.address", n.Tenant.Env, l.Email.Canonical)[:16])
-	kind := "mail|" + who
-	if n.ByCaller {
-		kind = "link|" + who
-	}
+	return budgets("mail|"+who(index, env, address), factor)
+}
+
+func budgets(key string, factor int) []challenge.Budget {
 	return []challenge.Budget{
-		{Key: kind, Span: time.Hour, Most: mailsPerHour * factor, Fault: ErrMails},
-		{Key: kind, Span: 24 * time.Hour, Most: mailsPerDay * factor, Fault: ErrMails},
+		{Key: key, Span: time.Hour, Most: mailsPerHour * factor, Fault: ErrMails},
+		{Key: key, Span: 24 * time.Hour, Most: mailsPerDay * factor, Fault: ErrMails},
 	}
+}
+
+func who(index Index, env string, address user.Address) string {
+	return fmt.Sprintf("%x", index.Sum("mail.address", env, address.Canonical)[:16])
 }
 
 // withdraw keeps messages that were replaced from being sent. One that cannot

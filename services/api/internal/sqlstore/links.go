@@ -6,9 +6,7 @@ import (
 	"errors"
 	"time"
 
-	"countersign.dev/pkg/event"
 	"countersign.dev/services/api/internal/challenge"
-	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
@@ -22,10 +20,8 @@ var _ link.Store = (*Store)(nil)
 // always seen.
 func (s *Store) PutLink(ctx context.Context, l link.Link, budgets []challenge.Budget, mail []outbox.Entry) (superseded []string, err error) {
 	err = s.inTx(ctx, "put link", limit, func(ctx context.Context, tx *sql.Tx) error {
-		for _, b := range budgets {
-			if err := reserveBudget(ctx, tx, b, l.CreatedAt); err != nil {
-				return err
-			}
+		if err := reserveBudgets(ctx, tx, budgets, l.CreatedAt); err != nil {
+			return err
 		}
 		if superseded, err = replaceLinks(ctx, tx, l.Tenant, l.Email.Canonical, l.Purpose.Slot(), l.CreatedAt); err != nil {
 			return err
@@ -33,17 +29,7 @@ func (s *Store) PutLink(ctx context.Context, l link.Link, budgets []challenge.Bu
 		if err := insertLink(ctx, tx, l); err != nil {
 			return err
 		}
-		if !l.Void {
-			return s.insertEntries(ctx, tx, mail)
-		}
-		for _, m := range mail {
-			d := m.Delivery
-			d.State, d.Reason = delivery.State(event.Failed), "no_user"
-			if err := s.createMailDelivery(ctx, tx, d); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.insertMail(ctx, tx, mail, l.Void)
 	})
 	return superseded, err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign.dev/pkg/event"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/outbox"
@@ -71,6 +72,22 @@ func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []outbox.
 			SELECT $4, account_id, id, $3, $5, $6, $7, 0, 0, $9, $8, $9 FROM organizations WHERE account_id = $1 AND id = $2`,
 			e.Tenant.Account, e.Tenant.Org, e.Tenant.Env, e.ID, string(e.Kind), deliveryID, e.Payload, expires, millis(e.CreatedAt)))
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertMail writes mails that are to leave, or, of void ones, only the
+// deliveries, as failed.
+func (s *Store) insertMail(ctx context.Context, tx *sql.Tx, mail []outbox.Entry, void bool) error {
+	if !void {
+		return s.insertEntries(ctx, tx, mail)
+	}
+	for _, m := range mail {
+		d := m.Delivery
+		d.State, d.Reason = delivery.State(event.Failed), "no_user"
+		if err := s.createMailDelivery(ctx, tx, d); err != nil {
 			return err
 		}
 	}

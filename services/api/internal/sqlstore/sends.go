@@ -80,6 +80,16 @@ func reserveGap(ctx context.Context, tx *sql.Tx, send challenge.Send) error {
 	return refused(challenge.ErrGap, last.Add(gap), send.At)
 }
 
+// reserveBudgets takes one from each, in their order.
+func reserveBudgets(ctx context.Context, tx *sql.Tx, budgets []challenge.Budget, at time.Time) error {
+	for _, b := range budgets {
+		if err := reserveBudget(ctx, tx, b, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func reserveBudget(ctx context.Context, tx *sql.Tx, b challenge.Budget, now time.Time) error {
 	if b.Most < 1 {
 		return refused(b.Fault, now.Add(b.Span), now)
