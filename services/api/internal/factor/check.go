@@ -160,6 +160,14 @@ func (s *Service) shutNow(ctx context.Context, w Whose, refusal error) error {
 	return refusal
 }
 
+// Exhausted is what follows from the last wrong code that the cap allows, and
+// from every refusal after it, where codes that share the budget are compared
+// by other rules. Of w it needs whose it is and who asks. The second
+// time it changes nothing.
+func (s *Service) Exhausted(ctx context.Context, w Whose) error {
+	return s.stop(context.WithoutCancel(ctx), w)
+}
+
 func (s *Service) stop(ctx context.Context, w Whose) error {
 	mail, err := s.mail(ctx, w, event.TemplateNoticeFactorsDisabled, "")
 	if err != nil {

@@ -7,7 +7,9 @@
 // publishes. An entry stays open until the bus has it (an event) or until its
 // delivery has ended (a mail): whatever is lost on the way is published again.
 //
-// Codes do not come this way: they are dead before a second try would help.
+// Codes of text messages do not come this way: they are dead before a second
+// try would help, and each costs money. Those of mails do, with a life as short
+// as theirs.
 package outbox
 
 import (
@@ -98,10 +100,11 @@ type Mail struct {
 	TraceID   string
 	// To is the address as it is written. Only the worker sees it.
 	To string
-	// Content says the rest. To, Host, At and, with a link, LifeMinutes are
-	// filled in.
+	// Content says the rest. To, Host, At and, with a link or a code,
+	// LifeMinutes are filled in.
 	Content event.Mail
-	// Life is how long sending it makes sense, and how long its link is good.
+	// Life is how long sending it makes sense, and how long its link or code is
+	// good.
 	Life time.Duration
 }
 
@@ -150,7 +153,7 @@ func (c *Composer) seal(m Mail, deliveryID string, now time.Time) ([]byte, error
 	if content.At == 0 {
 		content.At = now.UnixMilli()
 	}
-	if content.Link != "" && content.LifeMinutes == 0 {
+	if (content.Link != "" || content.Code != "") && content.LifeMinutes == 0 {
 		content.LifeMinutes = int(m.Life / time.Minute)
 	}
 	var plain bytes.Buffer
