@@ -205,7 +205,8 @@ func (s *Service) wirePipeline(keys keyrings, tenants *tenant.Service, tokens *t
 	s.pipeline = &pipeline.Pipeline{
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
-		Origins: s.store, People: pipeline.People{Tokens: tokens, Grants: s.grants, Sessions: s.sessions, Factors: factors, Now: time.Now},
+		Origins: s.store, Surfaces: []pipeline.Surface{{Holds: pipeline.OfService}},
+		People: pipeline.People{Tokens: tokens, Grants: s.grants, Sessions: s.sessions, Factors: factors, Now: time.Now},
 	}
 }
 

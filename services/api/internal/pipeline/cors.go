@@ -41,24 +41,37 @@ const (
 // ratePreflights is for browsers, of which many share an address.
 var ratePreflights = Rate{Class: "preflights", Rate: ephemeral.Rate{Burst: 1000, Per: 5 * time.Second}}
 
+// crossing is which pages of another origin may read an answer.
+type crossing struct {
+	open   bool   // it depends on the origin
+	origin string // the one that may; empty for none
+}
+
 // crossOrigin lets pages of a known origin read the answer, whatever it will
-// be, and returns what narrows that to one app.
-func (p *Pipeline) crossOrigin(w http.ResponseWriter, r *http.Request, open bool) func(app.App) {
-	if !open {
-		return func(app.App) {}
+// be.
+func (p *Pipeline) crossOrigin(w http.ResponseWriter, r *http.Request, open bool) *crossing {
+	c := &crossing{open: open}
+	if origin, ok := originOf(r); open && ok && p.knows(r.Context(), origin) {
+		c.origin = origin
 	}
-	w.Header().Add("Vary", "Origin")
-	origin, ok := originOf(r)
-	if !ok {
-		return func(app.App) {}
+	c.write(w.Header())
+	return c
+}
+
+func (c *crossing) write(header http.Header) {
+	if c.open {
+		header.Add("Vary", "Origin")
 	}
-	if p.knows(r.Context(), origin) {
-		w.Header().Set(allowOrigin, origin)
+	if c.origin != "" {
+		header.Set(allowOrigin, c.origin)
 	}
-	return func(a app.App) {
-		if !slices.Contains(a.Origins, origin) {
-			w.Header().Del(allowOrigin)
-		}
+}
+
+// narrow leaves the answer to pages of one app.
+func (c *crossing) narrow(header http.Header, a app.App) {
+	if !slices.Contains(a.Origins, c.origin) {
+		c.origin = ""
+		header.Del(allowOrigin)
 	}
 }
 
@@ -82,23 +95,29 @@ func (p *Pipeline) knows(ctx context.Context, origin string) bool {
 	return known && err == nil
 }
 
-// preflight answers what a browser asks before it calls a path.
-func (p *Pipeline) preflight(mux chi.Router, path string) http.HandlerFunc {
+// preflights answers preflights of a path.
+func (p *Pipeline) preflights(mux chi.Router, path string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		web.SetRoute(r.Context(), path)
-		if err := p.limit(r.Context(), ratePreflights, Call{Source: web.ClientIP(r.Context())}); err != nil {
-			web.WriteFault(w, r, err)
-			return
-		}
-		p.crossOrigin(w, r, true)
-		if w.Header().Get(allowOrigin) != "" {
-			w.Header().Set("Access-Control-Allow-Methods", Allowed(mux, r))
-			w.Header().Set("Access-Control-Allow-Headers", allowedHeaders)
-			w.Header().Set("Access-Control-Max-Age", preflightLife)
-		}
-		w.Header().Set("Allow", Allowed(mux, r))
-		w.WriteHeader(http.StatusNoContent)
+		p.preflight(mux, w, r)
 	}
+}
+
+// preflight answers what a browser asks before it calls a path.
+func (p *Pipeline) preflight(mux chi.Router, w http.ResponseWriter, r *http.Request) {
+	if err := p.limit(r.Context(), ratePreflights, Call{Source: web.ClientIP(r.Context())}); err != nil {
+		p.surface(r.URL.Path).writeFault(w, r, err)
+		return
+	}
+	if c := p.crossOrigin(w, r, true); c.origin != "" {
+		w.Header().Set("Access-Control-Allow-Methods", p.callable(mux, r))
+		w.Header().Set("Access-Control-Allow-Headers", allowedHeaders)
+		w.Header().Set("Access-Control-Max-Age", preflightLife)
+	}
+	if allow := Allowed(mux, r); allow != "" {
+		w.Header().Set("Allow", allow)
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // methodNotAllowed answers for paths that take other methods. A path that
@@ -107,6 +126,6 @@ func (p *Pipeline) methodNotAllowed(mux chi.Router) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p.crossOrigin(w, r, mux.Match(chi.NewRouteContext(), http.MethodOptions, r.URL.EscapedPath()))
 		w.Header().Set("Allow", Allowed(mux, r))
-		web.WriteFault(w, r, fault.New(fault.Method, "method_not_allowed", "this path does not take that method; the Allow header names those it takes"))
+		p.surface(r.URL.Path).writeFault(w, r, fault.New(fault.Method, "method_not_allowed", "this path does not take that method; the Allow header names those it takes"))
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"countersign.dev/pkg/secret"
 	"countersign.dev/pkg/web"
 	"countersign.dev/services/api/internal/apikey"
+	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/input"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/token"
@@ -56,9 +57,11 @@ type Pipeline struct {
 	Forms   Forms
 	BaseURL string
 	People  People
-	Origins Origins         // nil knows none
-	hosts   map[string]bool // what the base URL's host may be called
-	cookies Cookies
+	Origins Origins // nil knows none
+	// Surfaces say how paths answer that no route takes.
+	Surfaces []Surface
+	hosts    map[string]bool // what the base URL's host may be called
+	cookies  Cookies
 }
 
 // Rate is how often one caller may call a route of a class.
@@ -88,15 +91,13 @@ func (p *Pipeline) Mount(mux chi.Router, tables ...[]Route) {
 		handler := p.serve(route)
 		mux.Method(route.Method, route.Path, handler)
 		if route.CORS {
-			mux.Method(http.MethodOptions, route.Path, p.preflight(mux, route.Path))
+			mux.Method(http.MethodOptions, route.Path, p.preflights(mux, route.Path))
 		}
 		if route.Page && route.Method == http.MethodGet {
 			mux.Method(http.MethodHead, route.Path, handler)
 		}
 	}
-	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		web.WriteFault(w, r, fault.New(fault.NotFound, "not_found", "there is no such path; see the API documentation"))
-	})
+	mux.NotFound(p.notFound(mux))
 	mux.MethodNotAllowed(p.methodNotAllowed(mux))
 }
 
@@ -126,10 +127,12 @@ func (p *Pipeline) serve(route Route) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		web.SetRoute(r.Context(), route.Path)
-		if route.Page {
-			web.SetFail(r.Context(), writeFault)
-		}
-		answer, err := p.answer(w, r, route)
+		from := p.crossOrigin(w, r, route.CORS)
+		web.SetFail(r.Context(), func(w http.ResponseWriter, r *http.Request, err error) {
+			from.write(w.Header()) // a panic has cleared all that was said
+			writeFault(w, r, err)
+		})
+		answer, err := p.answer(w, r, route, from)
 		if err != nil {
 			writeFault(w, r, err)
 			return
@@ -144,9 +147,10 @@ func (p *Pipeline) serve(route Route) http.HandlerFunc {
 // answer runs the checks in their order: credential, rate, scope, tenant,
 // size and form of the input. Nothing of the body is read before the caller
 // is known to be allowed.
-func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route) (any, error) {
+func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route, from *crossing) (any, error) {
 	ctx := r.Context()
-	call := Call{TraceID: logs.RequestID(ctx), Source: web.ClientIP(ctx), Request: r, path: pathOf(r), serveApp: p.crossOrigin(w, r, route.CORS)}
+	call := Call{TraceID: logs.RequestID(ctx), Source: web.ClientIP(ctx), Request: r, path: pathOf(r)}
+	call.serveApp = func(a app.App) { from.narrow(w.Header(), a) }
 	clock := watch{within: route.Within}
 	if err := clock.run(ctx, func(ctx context.Context) error { return p.admit(ctx, w, r, route, &call) }); err != nil {
 		return nil, err
