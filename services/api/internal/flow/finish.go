@@ -3,8 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 
@@ -118,22 +116,8 @@ func (s *Service) code(ctx context.Context, f Flow, of session.Session) (Outcome
 	return s.back(f.Request, query)
 }
 
-// back leads to the app with what the request has come to. The redirect URI is
-// one that was registered, so that it keeps whatever query it has.
+// back leads to the app with what the request has come to.
 func (s *Service) back(r Request, with url.Values) (Outcome, error) {
-	if r.State != "" {
-		with.Set("state", r.State)
-	}
-	with.Set("iss", s.BaseURL) // RFC 9207
-	to, err := url.Parse(r.RedirectURI)
-	if err != nil {
-		return Outcome{}, fmt.Errorf("read redirect uri: %w", err)
-	}
-	if r.Mode == Fragment {
-		return Outcome{Back: secret.New(r.RedirectURI + "#" + with.Encode())}, nil
-	}
-	query := to.Query()
-	maps.Copy(query, with)
-	to.RawQuery = query.Encode()
-	return Outcome{Back: secret.New(to.String())}, nil
+	to, err := Way{URI: r.RedirectURI, Mode: r.Mode, State: r.State, Issuer: s.BaseURL}.With(with)
+	return Outcome{Back: to}, err
 }
