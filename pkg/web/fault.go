@@ -92,10 +92,20 @@ type faultDetail struct {
 // WriteFault answers a request of the API with an error: the status of its
 // kind and the JSON body {"error":{"type","message","doc_urls","request_id"}}.
 // Advice goes in beside the message, in a language that the request asks for.
-// The hidden half goes to the access line only. When the client is gone the
-// request is logged as 499 and nothing is sent; when an answer has begun
-// already, err is logged and the answer left as it is.
 func WriteFault(w http.ResponseWriter, r *http.Request, err error) {
+	WriteFaultAs(w, r, err, func(f *fault.Error, requestID string) (int, any) {
+		return Status(f.Kind), faultBody{faultDetail{
+			Type: f.Code, Message: f.Message, Advice: advice(r, f), DocURLs: docURLs(r.Context(), f.Code), RequestID: requestID,
+		}}
+	})
+}
+
+// WriteFaultAs is WriteFault for a surface whose errors look otherwise: shape
+// makes status and body of what the caller may see. The hidden half goes to the
+// access line only. When the client is gone the request is logged as 499 and
+// nothing is sent; when an answer has begun already, err is logged and the
+// answer left as it is.
+func WriteFaultAs(w http.ResponseWriter, r *http.Request, err error, shape func(f *fault.Error, requestID string) (status int, body any)) {
 	ctx := r.Context()
 	if err == nil {
 		err = errors.New("a fault was written without an error")
@@ -112,9 +122,8 @@ func WriteFault(w http.ResponseWriter, r *http.Request, err error) {
 	f := Public(err)
 	forgetAnswer(w.Header())
 	FaultHeaders(w.Header(), f)
-	WriteJSON(w, Status(f.Kind), faultBody{faultDetail{
-		Type: f.Code, Message: f.Message, Advice: advice(r, f), DocURLs: docURLs(ctx, f.Code), RequestID: logs.RequestID(ctx),
-	}})
+	status, body := shape(f, logs.RequestID(ctx))
+	WriteJSON(w, status, body)
 }
 
 func advice(r *http.Request, f *fault.Error) []string {

@@ -390,6 +390,12 @@ var layers = map[string]layer{
 		tests:  []string{api + "guard", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router
 		why:    "edge: what a browser sees; the library picks the language",
 	},
+	api + "verification": {
+		ours:  []string{"pkg/ephemeral", "pkg/fault", "pkg/secret", "pkg/web", api + "app", api + "exchange", api + "factor", api + "grant", api + "pipeline"},
+		never: []string{"database/sql", "os"},
+		tests: []string{api + "token", "github.com/go-chi/chi/v5"}, // what a user's token says, and the pipeline's router
+		why:   "edge: the verification flow",
+	},
 	api + "callback": {
 		ours:   []string{"pkg/event", "pkg/fault", "pkg/secret", api + "pipeline"},
 		others: []string{"github.com/twilio/twilio-go/client"},

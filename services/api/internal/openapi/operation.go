@@ -33,6 +33,11 @@ var pathParameters = map[string]string{
 	"organization": "Domain of the organization that the app is one of.",
 	"client":       "`client_id` of the app.",
 	"state":        "Any text: clients put the state of their login here.",
+	"request_id":   "Request id of the login.",
+	"track_id":     "Id of the login that goes on, as the last step told it.",
+	"status_id":    "Status id of a method that was started.",
+	"method":       "TOTP, SMS, EMAIL, PASSWORD or BACKUPCODE, in any case.",
+	"medium":       "Id of what the method is used with, as the user's own list has it.",
 	"app_org":      "Domain of the organization that the app is one of.",
 	"app_id":       "`client_id` of the app.",
 }
@@ -48,12 +53,12 @@ func (b *builder) operation(route pipeline.Route) (op operation, err error) {
 	if route.Credential == pipeline.Optional {
 		op.Security = append(op.Security, map[string][]string{}, map[string][]string{bearer: {}})
 	}
-	if route.Credential == pipeline.APIKey {
+	if scheme := schemes[route.Credential]; scheme != "" {
 		scopes := []string{}
 		if route.Scope != "" {
 			scopes = append(scopes, route.Scope)
 		}
-		op.Security = append(op.Security, map[string][]string{bearer: scopes})
+		op.Security = append(op.Security, map[string][]string{scheme: scopes})
 	}
 	if op.Parameters, err = parameters(route, in); err != nil {
 		return op, err
@@ -66,6 +71,9 @@ func (b *builder) operation(route pipeline.Route) (op operation, err error) {
 	op.Responses, err = b.answers(route, in, out)
 	return op, err
 }
+
+// schemes are the security schemes of credentials that a route always asks for.
+var schemes = map[pipeline.Credential]string{pipeline.APIKey: bearer, pipeline.UserToken: userBearer}
 
 // tag groups operations by the noun of their path.
 func tag(path string) string {
@@ -154,6 +162,8 @@ func (b *builder) body(route pipeline.Route, in reflect.Type) (*requestBody, err
 	return body, nil
 }
 
+var maybeType = reflect.TypeFor[pipeline.Maybe]()
+
 func (b *builder) answers(route pipeline.Route, in, out reflect.Type) (answers ordered[response], err error) {
 	answer, err := b.output(out)
 	if err != nil {
@@ -167,6 +177,11 @@ func (b *builder) answers(route pipeline.Route, in, out reflect.Type) (answers o
 	*done.Headers.at(requestID) = header{Ref: headerPath + requestID}
 	*done.Content.at(jsonType) = media{Schema: answer}
 	*answers.at(strconv.Itoa(success)) = done
+	if out.Implements(maybeType) {
+		none := response{Description: http.StatusText(http.StatusNoContent)}
+		*none.Headers.at(requestID) = header{Ref: headerPath + requestID}
+		*answers.at(strconv.Itoa(http.StatusNoContent)) = none
+	}
 	for _, status := range faultStatuses(route, in) {
 		ref, err := b.fault(route, status)
 		if err != nil {
@@ -190,7 +205,7 @@ func faultStatuses(route pipeline.Route, in reflect.Type) []int {
 	if route.Reach == pipeline.Organization || route.Reach == pipeline.Remembered || route.Reach == pipeline.Named {
 		statuses = append(statuses, http.StatusNotFound)
 	}
-	if takesInput(in) || route.Idempotent {
+	if (takesInput(in) || route.Idempotent) && !route.Envelope { // which says 400 for all that is wrong with parameters
 		statuses = append(statuses, http.StatusUnprocessableEntity)
 	}
 	slices.Sort(statuses)

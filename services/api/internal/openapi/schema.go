@@ -34,7 +34,7 @@ type owner struct {
 }
 
 func newBuilder() *builder {
-	return &builder{owners: map[string]owner{errorName: {role: "shape of errors"}, oauthErrorName: {role: "shape of errors"}}}
+	return &builder{owners: map[string]owner{errorName: {role: "shape of errors"}, oauthErrorName: {role: "shape of errors"}, envelopeName: {role: "shape of errors"}}}
 }
 
 // claim reserves a name for a type, and reports whether its schema has to be

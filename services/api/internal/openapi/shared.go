@@ -12,6 +12,7 @@ import (
 
 const (
 	bearer         = "bearer"
+	userBearer     = "user"
 	idempotencyKey = "IdempotencyKey"
 	requestID      = "X-Request-Id"
 	retryAfter     = "Retry-After"
@@ -19,6 +20,7 @@ const (
 	headerPath     = "#/components/headers/"
 	errorName      = "Error"
 	oauthErrorName = "OAuthError"
+	envelopeName   = "EnvelopeError"
 )
 
 // meanings says what a status of a fault tells the caller.
@@ -49,6 +51,9 @@ func (b *builder) fault(route pipeline.Route, status int) (response, error) {
 	if route.WriteFault != nil && !waits && status != http.StatusInternalServerError {
 		name, shape = "OAuth"+name, oauthErrorName
 	}
+	if route.Envelope {
+		name, shape = "Envelope"+strings.ReplaceAll(http.StatusText(status), " ", ""), envelopeName
+	}
 	ref := response{Ref: "#/components/responses/" + name}
 	if b.responses.find(name) != nil {
 		return ref, nil
@@ -72,6 +77,10 @@ func (b *builder) components() components {
 		Type: "http", Scheme: "bearer", BearerFormat: "JWT",
 		Description: "An access token of an API key, from `POST /api/v2/oauth/token`. What it may do is the key's scopes.",
 	}
+	*c.SecuritySchemes.at(userBearer) = securityScheme{
+		Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+		Description: "An access token of a user, which an app gets for a code. What it may do is what the app asked for.",
+	}
 	*c.Parameters.at(idempotencyKey) = parameter{
 		Name: pipeline.IdempotencyHeader, In: "header",
 		Description: "Makes a repeat safe: for a day, the same key with the same request gets the first answer again, and nothing is done twice. The same key with another request is refused. A random UUID is a good one.",
@@ -85,6 +94,7 @@ func (b *builder) components() components {
 	*c.Headers.at(challengeName) = header{Description: "The kind of credential that is asked for.", Required: true, Schema: text}
 	*c.Schemas.at(errorName) = errorSchema()
 	*c.Schemas.at(oauthErrorName) = oauthErrorSchema()
+	*c.Schemas.at(envelopeName) = envelopeSchema()
 	return c
 }
 
@@ -104,5 +114,17 @@ func oauthErrorSchema() schema {
 	whole := schema{Type: "object", Required: []string{"error"}}
 	*whole.Properties.at("error") = schema{Type: "string", Description: "Code of RFC 6749, 5.2."}
 	*whole.Properties.at("error_description") = schema{Type: "string", Description: "For people; it may change."}
+	return whole
+}
+
+func envelopeSchema() schema {
+	whole := schema{Type: "object", Required: []string{"success", "status", "code", "error", "error_description", "type", "request_id"}}
+	*whole.Properties.at("success") = schema{Type: "boolean", Description: "Always false."}
+	*whole.Properties.at("status") = schema{Type: "integer", Description: "The status of the answer once more: the contract's clients do not look at the other."}
+	*whole.Properties.at("code") = schema{Type: "string", Description: "Code of the contract."}
+	*whole.Properties.at("error") = schema{Type: "string", Description: "For people; it may change."}
+	*whole.Properties.at("error_description") = schema{Type: "string", Description: "The same."}
+	*whole.Properties.at("type") = schema{Type: "string", Description: "Stable code, finer than that of the contract; the page of errors lists them."}
+	*whole.Properties.at("request_id") = schema{Type: "string", Description: "The id by which the log knows this request."}
 	return whole
 }

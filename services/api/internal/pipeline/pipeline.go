@@ -140,6 +140,10 @@ func (p *Pipeline) serve(route Route) http.HandlerFunc {
 		if route.CacheFor > 0 {
 			w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(route.CacheFor.Seconds())))
 		}
+		if maybe, ok := answer.(Maybe); ok && maybe.None() {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		write(w, r, success, answer)
 	}
 }

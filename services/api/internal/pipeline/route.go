@@ -105,6 +105,9 @@ type Route struct {
 	Faults   []int
 	// WriteFault renders faults for the surface; nil means the API's shape.
 	WriteFault func(w http.ResponseWriter, r *http.Request, err error)
+	// Envelope says that WriteFault writes the errors of the verification flow,
+	// which the documents describe by their own shape.
+	Envelope bool
 	// Write renders the answer; nil means JSON.
 	Write   func(w http.ResponseWriter, r *http.Request, status int, answer any)
 	Handler Handler
@@ -164,6 +167,9 @@ type Handler interface {
 	// Types are those of input and output, for the generated documents.
 	Types() (in, out reflect.Type)
 }
+
+// Maybe is an answer that there may be none of: 204 then, without a body.
+type Maybe interface{ None() bool }
 
 // Nothing is the input of routes that take no parameters.
 type Nothing struct{}
