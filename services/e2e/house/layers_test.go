@@ -326,6 +326,13 @@ var layers = map[string]layer{
 		why:   "authorization requests, from the app and back with a code; asks all that proves something, and knows no page",
 	},
 
+	api + "exchange": {
+		ours: []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "factor", api + "flow", api + "grant", api + "guard", api + "id",
+			api + "link", api + "login", api + "mailcode", api + "notice", api + "password", api + "session", api + "tenant", api + "user"},
+		never: outside,
+		why:   "logins that an app's own page leads through by exchange ids: keeps the stages, asks all that proves something, and knows no path",
+	},
+
 	api + "transfer": {
 		ours:  []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "id", api + "outbox", api + "password", api + "tenant", api + "user"},
 		never: outside,

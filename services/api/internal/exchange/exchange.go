@@ -40,6 +40,7 @@ import (
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/mailcode"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/tenant"
@@ -162,6 +163,12 @@ type Factors interface {
 	Rename(ctx context.Context, w factor.Whose, factorID, name string) (factor.Factor, error)
 }
 
+// Mails send codes by e-mail and check them.
+type Mails interface {
+	Send(ctx context.Context, w mailcode.Whose) error
+	Check(ctx context.Context, w mailcode.Whose, typed secret.Text) (mailcode.Checked, error)
+}
+
 // Logins decide whether what was proven is enough.
 type Logins interface {
 	Complete(ctx context.Context, l login.Login) (login.Completed, error)
@@ -175,6 +182,11 @@ type Logins interface {
 type Grants interface {
 	Begin(ctx context.Context, n grant.New) (grant.Grant, secret.Text, error)
 	Revoke(ctx context.Context, t tenant.ID, grantID string) error
+}
+
+// Live tells whether the login of an access token is still good.
+type Live interface {
+	Live(ctx context.Context, grantID string) (grant.Session, error)
 }
 
 // Breaker tells whether signing in by a code alone is paused.
@@ -198,8 +210,10 @@ type Service struct {
 	Users         Users
 	Passwords     Passwords
 	Factors       Factors
+	Mails         Mails
 	Logins        Logins
 	Grants        Grants
+	Live          Live
 	Breaker       Breaker
 	Notices       Notices
 	BaseURL       string // the issuer
