@@ -24,7 +24,7 @@ func (s *Service) Finish(ctx context.Context, _ From, f Finish) (redirect secret
 	switch st := h.is; {
 	case st.Stage == used && now.Sub(st.UsedAt) <= grace:
 		return secret.Text{}, ErrStatus
-	case st.Stage != proven, st.Purpose == enrol, st.Request != o.key, st.Sub != f.Sub, f.Method != "" && f.Method != st.Method:
+	case st.Stage != proven, st.Purpose == enrol, st.Request != o.key, f.Sub != "" && st.Sub != f.Sub, f.Method != "" && f.Method != st.Method:
 		return secret.Text{}, orElse(s.drop(ctx, st.Track, h.key), ErrStatus)
 	case !now.Before(st.ExpiresAt):
 		return secret.Text{}, ErrStatus

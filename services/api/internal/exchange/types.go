@@ -100,8 +100,9 @@ type Verification struct {
 type Finish struct {
 	RequestID secret.Text
 	StatusID  secret.Text
-	Method    Method // compared where it is sent
-	Sub       string
+	// Compared where they are sent: whose login it is the status id says.
+	Method Method
+	Sub    string
 }
 
 // Login is a login with a password in one step.
