@@ -54,6 +54,7 @@ import (
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/token"
 	"countersign.dev/services/api/internal/user"
+	"countersign.dev/services/api/internal/verification"
 )
 
 // Parts are what the one binary shares between the services of one process.
@@ -188,6 +189,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 	s.tables = append(s.tables, (&pages.Links{Links: with.links, BaseURL: s.cfg.BaseURL, Now: now}).Routes())
 	s.tables = append(append(s.tables, s.wireFlows(tenants, tokens, factors, news, with)...), s.logouts(tokens).Routes())
+	s.tables = append(s.tables, s.wireVerification(proving{keys, tenants, users, factors, watch, news, with}))
 	docs, err := s.docs()
 	if err != nil {
 		return err
@@ -205,7 +207,7 @@ func (s *Service) wirePipeline(keys keyrings, tenants *tenant.Service, tokens *t
 	s.pipeline = &pipeline.Pipeline{
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
-		Origins: s.store, Surfaces: []pipeline.Surface{{Holds: pipeline.OfService}},
+		Origins: s.store, Surfaces: []pipeline.Surface{{Holds: pipeline.OfService, WriteFault: verification.WriteFault}},
 		People: pipeline.People{Tokens: tokens, Grants: s.grants, Sessions: s.sessions, Factors: factors, Now: time.Now},
 	}
 }

@@ -213,7 +213,11 @@ func (d *apiDocument) elsewhere(req *http.Request, r *reply, page bool) (found [
 		text = r.errorText()
 	}
 	if req.Method != http.MethodHead {
-		if err := d.validateText(text, []string{"components", "schemas", "Error"}); err != nil {
+		shape := "Error"
+		if r.body["success"] == false { // of the verification flow
+			shape = "EnvelopeError"
+		}
+		if err := d.validateText(text, []string{"components", "schemas", shape}); err != nil {
 			found = append(found, err.Error())
 		}
 	}

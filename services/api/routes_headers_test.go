@@ -101,8 +101,11 @@ func TestEveryAnswerOfEveryRouteHasTheSecurityHeaders(t *testing.T) {
 		if s.token != "" {
 			bad(http.StatusUnauthorized, func(s *shot) { s.token = "none" })
 		}
+		panics := r.shot(route) // made before: what it needs passes the wire, too
 		wire.arm("a panic")
-		bad(http.StatusInternalServerError, func(*shot) {})
+		if got := h.fire(panics); got.status != http.StatusInternalServerError {
+			t.Errorf("%s: a panic: status %d: %s", title(route), got.status, got.raw)
+		}
 		wire.disarm()
 		bad(success(route), func(*shot) {}) // last: it may delete what the others need
 	}

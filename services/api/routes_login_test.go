@@ -46,13 +46,7 @@ func (r *realm) addPasswordCode() {
 func (r *realm) newPasswordCode() string {
 	r.t.Helper()
 	r.id("connection")
-	asked := r.call("POST", "/api/v2/password-request", "user_email="+r.id("email"), "org_domain="+r.org, "redirect_uri="+backURL).want(201)
-	r.learn(asked)
-	link := asked.text("magic_link")
-	click := r.click(link[strings.LastIndexByte(link, '/')+1:])
-	clicked := r.fire(click).want(success(click.route))
-	r.learn(clicked)
-	return leadsTo(clicked).Get("password_code")
+	return r.passwordCodeOf(r.id("email"))
 }
 
 // click is the button of a link's page.

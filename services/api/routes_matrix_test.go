@@ -172,7 +172,9 @@ var bearers = map[string]string{
 	"state": "whatever a client puts into the path for itself; nobody looks at it",
 	"link":  "whoever holds a link may open it, and finds out behind the page whether it is good; nobody guesses 256 bits",
 	"app":   "the id of an app is public: it stands in the address of every login, and what it lets somebody do is what the app has registered",
+	"step":  "whoever holds an id of 128 random bits is whom the step before was answered; what it is bound to is compared by the rules",
 
+	"method":        "the name of a method",
 	"org of an app": "the contract's paths say it beside the app, which tells it alone",
 }
 

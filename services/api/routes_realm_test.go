@@ -86,6 +86,9 @@ type realm struct {
 	gatewayRefresh string
 	gatewayAccess  string
 	gatewayGrant   string
+
+	steppers  map[string]stepping
+	recovered string // the track id of a login in which a recovery code was used
 }
 
 // realm makes a corner of an account: an organization of its own, unless one is

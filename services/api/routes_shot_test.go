@@ -42,6 +42,11 @@ var objects = map[string][]string{
 	"app_org":      {"org of an app"},
 	"app_id":       {"app"},
 	"realm":        {"realm"},
+	"request_id":   {"step"},
+	"track_id":     {"step"},
+	"status_id":    {"step"},
+	"method":       {"method"},
+	"medium":       {"factor"},
 }
 
 // references are parameters of an input that name an object, by their kind.
@@ -68,6 +73,9 @@ var references = map[string]string{
 // reference is the kind of object that a parameter of a route names, empty for
 // none.
 func reference(route pipeline.Route, p parameter) string {
+	if inEnvelopes(route) {
+		return stepReference(route, p)
+	}
 	if p.name == "request_id" && strings.Contains(route.Path, "/validation/") {
 		return "login" // which the code ends, not the request that it was sent for
 	}
@@ -373,6 +381,10 @@ func (r *realm) shot(route pipeline.Route) *shot {
 	}
 	if route.Credential == pipeline.UserToken {
 		s.token = r.userToken()
+	}
+	if inEnvelopes(route) {
+		r.inScene(s)
+		return s
 	}
 	if kind := needs[title(route)]; kind != "" {
 		r.id(kind)

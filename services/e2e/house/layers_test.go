@@ -349,7 +349,7 @@ var layers = map[string]layer{
 	api + "sqlstore": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "delivery", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailcode", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "session", api + "template", api + "tenant",
-			api + "token", api + "transfer", api + "user"},
+			api + "token", api + "transfer", api + "user", api + "verification"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
 		tests:  []string{api + "notice", api + "totp"}, // the mails of reminders, the keys of apps
@@ -418,9 +418,9 @@ var layers = map[string]layer{
 	"services/api": {
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "delivery",
-			api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "logout", api + "mailserver", api + "notice", api + "oidc",
+			api + "exchange", api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "logout", api + "mailcode", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
-			api + "token", api + "transfer", api + "user"},
+			api + "token", api + "transfer", api + "user", api + "verification"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},
 		tests:  []string{api + "app", api + "totp", "github.com/go-jose/go-jose/v4", "github.com/nats-io/nats.go", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net"},

@@ -13,7 +13,7 @@ import (
 	"countersign.dev/services/api/internal/pipeline"
 )
 
-type enrolIn struct {
+type setupIn struct {
 	Mobile string `in:"mobile_number" doc:"Of SMS: number in E.164, such as +4915112345678; the user's own when it is left out."`
 	Phone  string `in:"phone" doc:"As mobile_number."`
 	Number string `in:"phone_number" doc:"As mobile_number."`
@@ -21,7 +21,7 @@ type enrolIn struct {
 	Name   string `in:"friendly_name" doc:"As device_name."`
 }
 
-type enrollingOut struct {
+type setupOut struct {
 	Exchange *exchangeOut `json:"exchange_id"`
 	Sub      string       `json:"sub" doc:"The id of the user who is signed in, or else the masked one."`
 	StatusID string       `json:"status_id"`
@@ -31,52 +31,52 @@ type enrollingOut struct {
 	URI      string       `json:"totp_uri,omitempty" doc:"Of TOTP: what a QR code holds. Shown this once."`
 }
 
-func (in enrolIn) enrolment(c pipeline.Call) (exchange.Enrolment, error) {
+func (in setupIn) enrolment(c pipeline.Call) (exchange.Enrolment, error) {
 	m, err := methodOf(c.Path("method"))
 	return exchange.Enrolment{Method: m, Phone: first(in.Mobile, in.Phone, in.Number), Name: first(in.Device, in.Name)}, err
 }
 
-func enrolling(e exchange.Enrolling, clientID string) enrollingOut {
-	return enrollingOut{
+func enrolling(e exchange.Enrolling, clientID string) setupOut {
+	return setupOut{
 		Exchange: exchanged(e.Step), Sub: e.Sub, StatusID: e.StatusID.Reveal(), Client: clientID, Text: e.MediumText,
 		Secret: e.Issued.Secret.Reveal(), URI: e.Issued.URI.Reveal(),
 	}
 }
 
-func (a *API) enrol(ctx context.Context, c pipeline.Call, in enrolIn) (enrollingOut, error) {
+func (a *API) enrol(ctx context.Context, c pipeline.Call, in setupIn) (setupOut, error) {
 	wanted, err := in.enrolment(c)
 	if err != nil {
-		return enrollingOut{}, err
+		return setupOut{}, err
 	}
 	started, err := a.Flows.Enrol(ctx, from(c), c.User, wanted)
 	if err != nil {
-		return enrollingOut{}, err
+		return setupOut{}, err
 	}
 	return enrolling(started, c.User.ClientID), nil
 }
 
-func (a *API) enrolInLogin(ctx context.Context, c pipeline.Call, in enrolIn) (enrollingOut, error) {
+func (a *API) enrolInLogin(ctx context.Context, c pipeline.Call, in setupIn) (setupOut, error) {
 	wanted, err := in.enrolment(c)
 	if err != nil {
-		return enrollingOut{}, err
+		return setupOut{}, err
 	}
 	trackID := inPath(c, "track_id")
 	if trackID.IsZero() {
-		return enrollingOut{}, exchange.ErrTrack
+		return setupOut{}, exchange.ErrTrack
 	}
 	stands, err := a.Flows.Precheck(ctx, trackID)
 	if err != nil {
-		return enrollingOut{}, err
+		return setupOut{}, err
 	}
 	a.serve(ctx, c, stands.ClientID)
 	started, err := a.Flows.EnrolInLogin(ctx, from(c), trackID, wanted)
 	if err != nil {
-		return enrollingOut{}, err
+		return setupOut{}, err
 	}
 	return enrolling(started, stands.ClientID), nil
 }
 
-type enrolledOut struct {
+type setUpOut struct {
 	Exchange *exchangeOut `json:"exchange_id,omitempty"`
 	Sub      string       `json:"sub" doc:"As at the start."`
 	StatusID string       `json:"status_id" doc:"As at the start."`
@@ -86,30 +86,30 @@ type enrolledOut struct {
 	Codes    []string     `json:"recovery_codes,omitempty" doc:"New recovery codes, where there are any. Shown this once; they are proven as BACKUPCODE."`
 }
 
-func (a *API) confirm(ctx context.Context, c pipeline.Call, in verifyIn) (enrolledOut, error) {
+func (a *API) confirm(ctx context.Context, c pipeline.Call, in verifyIn) (setUpOut, error) {
 	v, err := in.verification(c)
 	if err != nil {
-		return enrolledOut{}, err
+		return setUpOut{}, err
 	}
 	done, err := a.Flows.Confirm(ctx, from(c), v)
 	if err != nil {
-		return enrolledOut{}, err
+		return setUpOut{}, err
 	}
 	step := proven(done.Step)
-	out := enrolledOut{Exchange: step.Exchange, Sub: step.Sub, StatusID: step.StatusID, TrackID: step.TrackID, MFA: step.MFA, Reenrol: step.Reenrol}
+	out := setUpOut{Exchange: step.Exchange, Sub: step.Sub, StatusID: step.StatusID, TrackID: step.TrackID, MFA: step.MFA, Reenrol: step.Reenrol}
 	if len(done.Codes) > 0 {
 		out.Codes = strings.Split(factor.Lines(done.Codes), "\n")
 	}
 	return out, nil
 }
 
-type statusOut struct {
+type statusOfOut struct {
 	StatusID string `json:"status_id"`
 	Type     string `json:"verification_type"`
 	Done     bool   `json:"authenticated"`
 }
 
-func (a *API) status(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (*statusOut, error) {
+func (a *API) status(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (*statusOfOut, error) {
 	statusID := inPath(c, "status_id")
 	if statusID.IsZero() {
 		return nil, exchange.ErrStatus
@@ -118,7 +118,7 @@ func (a *API) status(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (
 	if err != nil || !done {
 		return nil, err
 	}
-	return &statusOut{statusID.Reveal(), string(m), true}, nil
+	return &statusOfOut{statusID.Reveal(), string(m), true}, nil
 }
 
 type ownOut struct {
@@ -183,32 +183,32 @@ func (a *API) remove(ctx context.Context, c pipeline.Call, in removeIn) (*remove
 	return &removeOut{true}, nil
 }
 
-type renameIn struct {
+type friendlyNameIn struct {
 	Name   string `in:"friendly_name" doc:"What the user calls it."`
 	Medium string `in:"medium_id" doc:"What is renamed, where the path does not name it."`
 }
 
-type renameOut struct {
+type friendlyNameOut struct {
 	Type string `json:"verification_type"`
 	Name string `json:"friendly_name"`
 }
 
 // rename finds the medium in the body, or in the path, where the contract's
 // clients have the id of a login that we need none of.
-func (a *API) rename(ctx context.Context, c pipeline.Call, in renameIn) (renameOut, error) {
+func (a *API) rename(ctx context.Context, c pipeline.Call, in friendlyNameIn) (friendlyNameOut, error) {
 	m, err := methodOf(c.Path("method"))
 	if err != nil {
-		return renameOut{}, err
+		return friendlyNameOut{}, err
 	}
 	if in.Name == "" {
-		return renameOut{}, missing("friendly_name")
+		return friendlyNameOut{}, missing("friendly_name")
 	}
 	medium := first(in.Medium, inPath(c, "medium").Reveal())
 	name, err := a.Flows.Rename(ctx, from(c), c.User, m, medium, in.Name)
 	if err != nil {
-		return renameOut{}, err
+		return friendlyNameOut{}, err
 	}
-	return renameOut{string(m), name}, nil
+	return friendlyNameOut{string(m), name}, nil
 }
 
 type configOut struct {

@@ -120,7 +120,7 @@ func (a *API) verify(ctx context.Context, c pipeline.Call, in verifyIn) (provenO
 	return proven(step), nil
 }
 
-type cancelIn struct {
+type endIn struct {
 	ExchangeID secret.Text `in:"exchange_id" doc:"Of the start."`
 }
 
@@ -128,7 +128,7 @@ type cancelOut struct {
 	Cancelled bool `json:"cancelled"`
 }
 
-func (a *API) cancel(ctx context.Context, c pipeline.Call, in cancelIn) (cancelOut, error) {
+func (a *API) cancel(ctx context.Context, c pipeline.Call, in endIn) (cancelOut, error) {
 	m, err := methodOf(c.Path("method"))
 	if err != nil {
 		return cancelOut{}, err

@@ -1,0 +1,48 @@
+package api
+
+import (
+	"time"
+
+	"countersign.dev/pkg/claim"
+	"countersign.dev/services/api/internal/exchange"
+	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/guard"
+	"countersign.dev/services/api/internal/mailcode"
+	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/user"
+	"countersign.dev/services/api/internal/verification"
+)
+
+// whileSending is how long starting a message takes at least. It is more than a
+// transaction and a publication take on a machine that has much else to do, and
+// less than [pipeline.WithinSend].
+const whileSending = 250 * time.Millisecond
+
+// proving are the rules that the verification flow stands on.
+type proving struct {
+	keys    keyrings
+	tenants *tenant.Service
+	users   *user.Service
+	factors *factor.Service
+	watch   *guard.Guard
+	news    *notice.Service
+	logins  logins
+}
+
+// wireVerification builds logins that an app's own page leads through, and
+// returns their table.
+func (s *Service) wireVerification(on proving) []pipeline.Route {
+	now := time.Now
+	mails := &mailcode.Service{
+		Store: s.store, Codes: s.short, Claims: &claim.Book{Store: s.short, Now: now}, Guard: on.watch, Factors: on.factors, Outbox: on.news.Outbox,
+		Relay: s.outgoing, Templates: on.news.Templates, Index: on.keys.index, Now: now, Log: s.log,
+	}
+	flows := &exchange.Service{
+		Store: s.short, Keys: on.keys.database, Index: on.keys.index, Apps: s.store, Organizations: on.tenants, Connections: s.store, Users: on.users,
+		Passwords: on.logins.passwords, Factors: on.factors, Mails: mails, Logins: on.logins.logins, Grants: s.grants, Breaker: on.watch, Notices: on.news,
+		BaseURL: s.cfg.BaseURL, Level: whileSending, Now: now, Log: s.log,
+	}
+	return (&verification.API{Flows: flows, Apps: s.store}).Routes()
+}
