@@ -349,7 +349,7 @@ var layers = map[string]layer{
 	api + "sqlstore": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "delivery", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailcode", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "session", api + "template", api + "tenant",
-			api + "token", api + "transfer", api + "user", api + "verification"},
+			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
 		never:  []string{"net/http"},
 		tests:  []string{api + "notice", api + "totp"}, // the mails of reminders, the keys of apps
