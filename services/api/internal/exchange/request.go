@@ -16,6 +16,7 @@ import (
 
 // request is what an app has asked for, and who was named in it.
 type request struct {
+	ID          string    `json:"id"`   // the request id itself, for the way back
 	Name        string    `json:"name"` // public, of records and deliveries
 	Tenant      tenant.ID `json:"tenant"`
 	ClientID    string    `json:"client_id"`
@@ -73,6 +74,7 @@ func (s *Service) Generate(ctx context.Context, in Asked) (requestID secret.Text
 		return secret.Text{}, View{}, err
 	}
 	requestID = id.Opaque()
+	r.ID = requestID.Reveal()
 	return requestID, v, put(ctx, s, keyOf(keptRequest, requestID), r, RequestLife)
 }
 

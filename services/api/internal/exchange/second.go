@@ -260,7 +260,7 @@ func (s *Service) lead(ctx context.Context, o opened, of held[track]) (secret.Te
 	if t.State != enough {
 		return s.back(o, map[string]string{
 			"error": "interaction_required", "error_description": "the login needs another step: go on with track_id",
-			"track_id": t.Named, "sub": t.Sub, "q": t.Sub, "view_type": viewOf(t.State),
+			"track_id": t.Named, "requestId": o.is.ID, "sub": t.Sub, "q": t.Sub, "view_type": viewOf(t.State),
 		})
 	}
 	taken, err := take(ctx, s, of)
@@ -287,7 +287,7 @@ func (s *Service) lead(ctx context.Context, o opened, of held[track]) (secret.Te
 
 func viewOf(s state) string {
 	if s == needsFactor {
-		return "setup"
+		return "enrolment"
 	}
 	return "mfa"
 }
