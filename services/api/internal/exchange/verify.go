@@ -183,6 +183,14 @@ func (s *Service) shape(ctx context.Context, from From, v Verification) (factor.
 }
 
 func (s *Service) verifyFirst(ctx context.Context, o opened, h *held[attempt], t trial) (Step, error) {
+	// The organization or the app may have closed this way since it was started.
+	connection, err := s.Connections.Connection(ctx, o.is.Tenant)
+	if err != nil {
+		return Step{}, err
+	}
+	if !slices.Contains(firsts(o.app, connection), h.is.Method) {
+		return Step{}, orElse(s.kill(ctx, *h), ErrInactive)
+	}
 	if h.is.Method == Password {
 		return s.verifyPassword(ctx, o, h, t)
 	}
