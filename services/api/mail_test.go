@@ -57,7 +57,7 @@ func (c *courier) mailWork(conn *bus.Bus, class, env string) bus.Work {
 		c.letters <- letter{r, content}
 		shown := event.Message{}
 		if c.reports {
-			shown = event.Message{To: content.To, Subject: content.Brand, Text: content.Template + "\n" + content.Link, HTML: `<a href="` + content.Link + `">`}
+			shown = event.Message{To: content.To, Subject: content.Brand, Text: content.Template + "\n" + content.Link + content.Code, HTML: `<a href="` + content.Link + `">`}
 		}
 		return c.report(ctx, conn, r, shown)
 	}}

@@ -258,10 +258,10 @@ func (r *reply) wantCodeIn(mark string) string {
 }
 
 // wantMore is wantReturn for a login that needs another step.
-func (r *reply) wantMore(view string) (trackID, sub string) {
+func (s *steps) wantMore(r *reply, view string) (trackID, sub string) {
 	r.t.Helper()
 	q := r.wantReturn("#")
-	if q.Get("error") != "interaction_required" || q.Get("view_type") != view || q.Get("sub") == "" || q.Get("q") != q.Get("sub") || q.Get("code") != "" {
+	if q.Get("error") != "interaction_required" || q.Get("requestId") != s.request || q.Get("view_type") != view || q.Get("sub") == "" || q.Get("q") != q.Get("sub") || q.Get("code") != "" {
 		r.t.Fatalf("%s: the browser brings %v", r.what, q)
 	}
 	return q.Get("track_id"), q.Get("sub")
@@ -289,29 +289,33 @@ func (c *client) wantClaims(given *reply, user, amr, acr string) *reply {
 
 var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
 
-// messages is how many messages to a number or an address the inbox holds.
-func (h *house) messages(to string) float64 {
+// codesTo are the codes in the inbox's messages to a number or an address, the
+// newest first.
+func (h *house) codesTo(to string) (codes []string) {
 	h.t.Helper()
-	return h.call("GET", "/api/v2/org/"+h.org+"/inbox", "to="+to).want(200).body["total"].(float64)
+	for _, item := range h.call("GET", "/api/v2/org/"+h.org+"/inbox", "to="+to, "per_page=200").want(200).body["data"].([]any) {
+		if code := sixDigits.FindString(item.(map[string]any)["text"].(string)); code != "" {
+			codes = append(codes, code)
+		}
+	}
+	return codes
 }
 
 // received runs what sends a code, and returns its answer and the code that
 // comes into the inbox.
 func (h *house) received(to string, send func() *reply) (started *reply, code string) {
 	h.t.Helper()
-	before := h.messages(to)
+	before := len(h.codesTo(to))
 	started = send()
+	started.data()
 	until(h.t, func() bool {
-		inbox := h.call("GET", "/api/v2/org/"+h.org+"/inbox", "to="+to).want(200)
-		if inbox.body["total"].(float64) <= before {
+		codes := h.codesTo(to)
+		if len(codes) <= before {
 			return false
 		}
-		code = sixDigits.FindString(inbox.body["data"].([]any)[0].(map[string]any)["text"].(string))
+		code = codes[0]
 		return true
 	})
-	if code == "" {
-		h.t.Fatalf("no code in the message to %s", to)
-	}
 	return started, code
 }
 
