@@ -62,6 +62,7 @@ func passing(err error) bool {
 	}
 	for _, gone := range []error{
 		context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		sql.ErrTxDone, // its time ran out between two statements: no transaction here is used after its end
 	} {
 		if errors.Is(err, gone) {
 			return true

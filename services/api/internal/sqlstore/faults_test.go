@@ -143,6 +143,21 @@ func TestWaitingHasAnEnd(t *testing.T) {
 	}
 }
 
+func TestATransactionThatIsTooLateIsUnavailable(t *testing.T) {
+	t.Parallel()
+	for engine, dsn := range map[string]func(t *testing.T) string{
+		"sqlite":   sqlite,
+		"postgres": func(t *testing.T) string { return rig.Postgres(t) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			b := &bench{Store: open(t, sqlstore.Config{DSN: dsn(t)}), t: t}
+			b.must(b.Migrate(t.Context()))
+			b.isUnavailable(b.CommitLate(t.Context()))
+		})
+	}
+}
+
 func TestASpentPoolIsUnavailable(t *testing.T) {
 	t.Parallel()
 	b := &bench{Store: open(t, sqlstore.Config{DSN: rig.Postgres(t), MaxConns: 1}), t: t}
