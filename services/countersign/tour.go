@@ -20,15 +20,16 @@ const (
 	benEmail    = "ben@demo.example"
 )
 
-// tour plays an SMS challenge, an authenticator app, the life of a password and
-// a login in a browser through, as apps would over HTTP, and prints each step
-// with the curl line that does it.
+// tour plays an SMS challenge, an authenticator app, the life of a password, a
+// login in a browser and one on a page of the app through, as apps would over
+// HTTP, and prints each step with the curl line that does it.
 type tour struct {
 	*client
 	key   demoKey
 	org   string
 	user  string
-	appID string // client_id of the demo app
+	ben   *authenticator // the app that the second user has enrolled last
+	appID string         // client_id of the demo app
 }
 
 type demoKey struct{ id, secret string }
@@ -93,7 +94,10 @@ func (t *tour) play(ctx context.Context) error {
 	if err := t.browsers(ctx); err != nil {
 		return err
 	}
-	return t.signIns(ctx)
+	if err := t.signIns(ctx); err != nil {
+		return err
+	}
+	return t.ownPage(ctx)
 }
 
 func (t *tour) signIn(ctx context.Context) error {

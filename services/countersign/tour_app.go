@@ -29,6 +29,7 @@ func (t *tour) apps(ctx context.Context) error {
 			return err
 		}
 	}
+	t.ben = b.app
 	return nil
 }
 

@@ -50,6 +50,24 @@ func (d devPlace) browserIsPlayed(t *testing.T, printed string) {
 	}
 }
 
+// ownPageIsPlayed looks for the steps of a login on a page of the app.
+func (d devPlace) ownPageIsPlayed(t *testing.T, printed string) {
+	t.Helper()
+	const json = `" -H 'Content-Type: application/json' -d '\{"`
+	for _, must := range []*regexp.Regexp{
+		regexp.MustCompile(`(?m)^24\. .*\n  \$ curl .*/authz-srv/authrequest/authz/generate` + json + `client_id":"` + d.env(t, "COUNTERSIGN_APP_CLIENT_ID") + `"`),
+		regexp.MustCompile(`/verification-srv/public/graph/user/setup` + json + `email":"ben@demo\.example","request_id":"[^"]+"\}'\n   -> TOTP, SMS, EMAIL, PASSWORD, BACKUPCODE: `),
+		regexp.MustCompile(`/verification-srv/authentication/TOTP/initiation` + json + `email":"ben@demo\.example",`),
+		regexp.MustCompile(`/verification-srv/authentication/TOTP/verification` + json + `exchange_id":"[^"]+","pass_code":"[0-9]{6}"\}'\n   -> success: true, mfa_required: false, `),
+		regexp.MustCompile(`/login-srv/verification/login" -d 'requestId=[^']+' -d 'status_id=[^']+' -d 'verificationType=TOTP' -d 'sub=[^']+'\n   -> 302 to http://localhost:3000/callback#code=\.\.\., with state s1\n`),
+		regexp.MustCompile(`/token-srv/token" .*\n   -> access_token, id_token, refresh_token of Ben; good for 600 seconds\n`),
+	} {
+		if !must.MatchString(printed) {
+			t.Errorf("dev did not say %s:\n%s", must, printed)
+		}
+	}
+}
+
 var addressToOpen = regexp.MustCompile(`(?m)^Sign in with a browser, as ana@demo\.example .* Open:\n  (\S+)$`)
 
 // addressOpens opens what dev says at its end, as a reader does.

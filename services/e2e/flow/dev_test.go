@@ -47,6 +47,7 @@ func TestDev(t *testing.T) {
 	t.Run("the QR code can be scanned", func(t *testing.T) { drawnCodeIsRead(t, p.Stdout()) })
 	d.appIsRegistered(t, p.Stdout())
 	d.browserIsPlayed(t, p.Stdout())
+	d.ownPageIsPlayed(t, p.Stdout())
 	d.addressOpens(t, p.Stdout())
 	d.activityHolds(t) // while the services run
 	before := d.deliveries(t)
