@@ -31,12 +31,12 @@ func TestInputsAreBounded(t *testing.T) {
 	p := embedded(t)
 	p.inbox = true
 	h := open(t, p)
-	r := h.realm(newLedger(), "acme", "sandbox", "").full()
+	shots := h.realm(newLedger(), "acme", "sandbox", "").full().shots()
 	db := p.openSQL(t)
 	settle(t, db)
 	before := dump(t, db, p)
 	for _, route := range h.service.Routes() {
-		s := r.shot(route)
+		s := shots[title(route)]
 		if s.inQuery() {
 			s.form = nil
 		}

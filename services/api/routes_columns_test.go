@@ -372,9 +372,9 @@ func TestNoQueryReachesAColumn(t *testing.T) {
 		if route.Method != http.MethodGet {
 			continue
 		}
+		s := r.shot(route)
 		settle(t, db)
 		before := dump(t, db, p)
-		s := r.shot(route)
 		for name := range s.form {
 			query.Del(name)
 		}

@@ -49,6 +49,15 @@ func (r *realm) stepper(kind string) stepping {
 	return s
 }
 
+// stepOn makes the users of all kinds, and a login that waits for an enrolment.
+func (r *realm) stepOn() {
+	r.t.Helper()
+	for _, kind := range []string{"plain", "waiting", "recovering", "keeping"} {
+		r.stepper(kind)
+	}
+	r.recoveredTrack()
+}
+
 // passwordCodeOf is a code that sets the password of an address.
 func (r *realm) passwordCodeOf(email string) string {
 	r.t.Helper()
@@ -69,7 +78,7 @@ func (r *realm) step(path string, given map[string]string) map[string]any {
 		r.t.Fatal(err)
 	}
 	answer := r.as("").raw("POST", path, asJSON, strings.NewReader(string(body))).want(http.StatusOK)
-	r.learnSteps(answer)
+	r.learn(answer)
 	data, _ := answer.body["data"].(map[string]any)
 	return data
 }
@@ -83,15 +92,8 @@ func said(data map[string]any, name string) string {
 	return text
 }
 
-// learnSteps enters the ids of a step that are as good as secrets.
-func (l *ledger) learnSteps(answer *reply) {
-	data, _ := answer.body["data"].(map[string]any)
-	for _, name := range []string{"requestId", "exchange_id", "status_id", "track_id"} {
-		if text := said(data, name); text != "" {
-			l.note("step", text)
-		}
-	}
-}
+// steps are the fields whose values lead on through a login.
+var steps = []string{"requestId", "exchange_id", "status_id", "track_id"}
 
 // loginRequest is a request id for the realm's app.
 func (r *realm) loginRequest() string {
@@ -174,11 +176,14 @@ func (r *realm) startedApp() (exchangeID, code string) {
 	r.t.Helper()
 	s := r.stepper("plain")
 	answer := r.as(r.freshToken(s)).raw("POST", "/verification-actions-srv/setup/TOTP/initiation", asJSON, strings.NewReader("{}")).want(http.StatusOK)
-	r.learnSteps(answer)
+	r.learn(answer)
 	data, _ := answer.body["data"].(map[string]any)
-	r.codes["app"] = r.note("app secret", said(data, "totp_secret"))
+	r.codes["app"] = said(data, "totp_secret")
 	return said(data, "exchange_id"), r.appCode(0)
 }
+
+// unset is what a client sends for what is not set.
+const unset = "undefined"
 
 // scene is what a step is asked with: values for parameters of path and input.
 // What is not here is sent as a client sends what is not set.
@@ -259,7 +264,7 @@ func (r *realm) inScene(s *shot) {
 		if given[p.name] != "" {
 			s.form.Set(p.form(), given[p.name])
 		} else {
-			s.form.Set(p.form(), "undefined")
+			s.form.Set(p.form(), unset)
 		}
 	}
 }

@@ -215,6 +215,7 @@ var hidden = map[string]string{
 const (
 	appSecretSize = 32
 	recoverySize  = 19 // with its dashes
+	opaqueSize    = 36 // ids that look like UUIDs
 )
 
 // learn enters the secrets of an answer.
@@ -231,7 +232,7 @@ func (l *ledger) learnIn(body map[string]any) {
 	for name, value := range body {
 		switch value := value.(type) {
 		case string:
-			if name == "secret" && len(value) == appSecretSize {
+			if (name == "secret" || name == "totp_secret") && len(value) == appSecretSize {
 				l.note("app secret", value)
 			}
 			if name == "recovery_codes" {
@@ -240,11 +241,20 @@ func (l *ledger) learnIn(body map[string]any) {
 					l.note("recovery code", strings.ReplaceAll(code, "-", ""))
 				}
 			}
+			if len(value) == opaqueSize && slices.Contains(steps, name) {
+				l.note("step", value)
+			}
 			if len(value) >= secretSize && hidden[name] != "" { // a code of six digits is noted where it is read
 				l.note(hidden[name], value[strings.LastIndexByte(value, '/')+1:])
 			}
 		case map[string]any:
 			l.learnIn(value)
+		case []any:
+			for _, code := range value {
+				if text, ok := code.(string); ok && name == "recovery_codes" {
+					l.learnIn(map[string]any{name: text})
+				}
+			}
 		}
 	}
 }

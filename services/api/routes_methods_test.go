@@ -22,6 +22,7 @@ func TestMethodsAreClosed(t *testing.T) {
 	p.inbox = true
 	h := open(t, p)
 	r := h.realm(newLedger(), "acme", "sandbox", "").full()
+	shots := r.shots()
 	db := p.openSQL(t)
 	settle(t, db)
 	before := dump(t, db, p)
@@ -40,7 +41,7 @@ func TestMethodsAreClosed(t *testing.T) {
 				continue // a preflight; see TestPreflights
 			}
 			for _, token := range []string{"", r.token} {
-				s := r.shot(route)
+				s := shots[title(route)]
 				s.token = token
 				req := s.raw(t, h.base, "", "", nil)
 				req.Method = method
@@ -65,11 +66,12 @@ func TestContentTypesAreClosed(t *testing.T) {
 	p.inbox = true
 	h := open(t, p)
 	r := h.realm(newLedger(), "acme", "sandbox", "").full()
+	shots := r.shots()
 	db := p.openSQL(t)
 	settle(t, db)
 	before := dump(t, db, p)
 	for _, route := range h.service.Routes() {
-		s := r.shot(route)
+		s := shots[title(route)]
 		body := s.form.Encode() + "&x=y"
 		if s.inQuery() {
 			s.form = nil

@@ -178,6 +178,7 @@ func (r *realm) full() *realm {
 	for _, kind := range kinds {
 		r.id(kind)
 	}
+	r.stepOn()
 	return r
 }
 

@@ -345,6 +345,9 @@ func (r *realm) sample(route pipeline.Route, p parameter) string {
 	if kind := reference(route, p); kind != "" {
 		return r.id(kind)
 	}
+	if inEnvelopes(route) {
+		return unset
+	}
 	head, _, nested := strings.Cut(p.name, ".")
 	if nested {
 		head += "."
@@ -402,6 +405,17 @@ func (r *realm) shot(route pipeline.Route) *shot {
 		s.cookie = route.Cookie + "=" + r.id(cookieKind(route))
 	}
 	return s
+}
+
+// shots are requests of the realm to every route, which may have changed rows
+// when they are there: so they are made before rows are compared.
+func (r *realm) shots() map[string]*shot {
+	r.t.Helper()
+	all := map[string]*shot{}
+	for _, route := range r.service.Routes() {
+		all[title(route)] = r.shot(route)
+	}
+	return all
 }
 
 func (s *shot) path() string {

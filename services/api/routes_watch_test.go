@@ -28,6 +28,13 @@ func (w *watched) wantUnchanged(what string) {
 	wantUnchanged(w.t, what, w.rows, dump(w.t, w.db, w.p))
 }
 
+// learn takes what has changed as it is.
+func (w *watched) learn() {
+	w.t.Helper()
+	settle(w.t, w.db)
+	w.rows = dump(w.t, w.db, w.p)
+}
+
 // changed returns what has come since the last time, in words that are the same
 // whoever was named. All of it, and all that went, must be the caller's own or
 // nobody's.
