@@ -53,6 +53,10 @@ func ways(route pipeline.Route) map[string]func(s *shot, extra map[string]string
 			}
 		},
 	}
+	if formsAlone(route) { // what JSON says is not read
+		delete(all, "JSON")
+		delete(all, "a map in JSON")
+	}
 	for _, p := range append(inInput(route), parameter{name: "profile."}) {
 		if inside, _, nested := strings.Cut(p.name, "."); nested {
 			all["a map called "+inside] = func(s *shot, extra map[string]string) { s.add(inside, extra) }

@@ -121,6 +121,14 @@ var cages = []cage{
 	{"*token", "answer of POST *.oauth2.token", "that is what the call is for"},
 	{"*token", "answer of POST *.oauth.client.token", "that is what the call is for"},
 	{"*token", "answer of POST .token-srv.token", "that is what the call is for"},
+	{"step", "answer of * .verification-*", "the next step needs it; at rest there is a digest"},
+	{"step", "answer of * .authz-srv.authrequest.*", "the same"},
+	{"step", "answer of GET .token-srv.prelogin.*", "the same, for whoever shows it"},
+	{"step", "answer of GET .public-srv.*", "the same"},
+	{"app secret", "answer of POST .verification-*.initia*", "the app takes it over, this once"},
+	{"email", "answer of POST .verification-*.initia*", "an app shows whose code it is"},
+	{"recovery code", "answer of POST .verification-*", "shown once, for the user to keep"},
+	{"value of friendly_name", "answer of PUT .verification-actions-srv.*", "any text is a name"},
 	{"provider id", "sql deliveries.provider_id", "what the provider calls the message; only its signature gets it there"},
 	{"name of a parameter", "error answer", "the caller reads which parameter there is not"},
 }
@@ -289,6 +297,7 @@ var tenantless = []struct{ form, why string }{
 	{`^wrong passwords:\{<uuid>\|(sandbox|default)\|<network>\}$`, "wrong passwords from an address, as one account tells it in one environment"},
 	{`^idempotency:\{[0-9a-f]{64}\}$`, "a digest of account, environment, API key and the caller's own key"},
 	{`^claim:\{delivery_[0-9A-Za-z]{27}\}$`, "a claim of one delivery, whose id is random"},
+	{`^exchange\.(request|attempt|status|track):\{[0-9a-f]{64}\}$`, "a digest of 128 random bits, which only the app's page knows that was answered; what is kept under it is sealed and holds the tenant"},
 }
 
 var (
