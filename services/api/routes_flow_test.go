@@ -109,8 +109,8 @@ func said(data map[string]any, name string) string {
 	return text
 }
 
-// steps are the fields whose values lead on through a login.
-var steps = []string{"requestId", "exchange_id", "status_id", "track_id"}
+// stepFields are the fields whose values lead on through a login.
+var stepFields = []string{"requestId", "exchange_id", "status_id", "track_id"}
 
 // loginRequest is a request id for the realm's app.
 func (r *realm) loginRequest() string {

@@ -241,7 +241,7 @@ func (l *ledger) learnIn(body map[string]any) {
 					l.note("recovery code", strings.ReplaceAll(code, "-", ""))
 				}
 			}
-			if len(value) == opaqueSize && slices.Contains(steps, name) {
+			if len(value) == opaqueSize && slices.Contains(stepFields, name) {
 				l.note("step", value)
 			}
 			if len(value) >= secretSize && hidden[name] != "" { // a code of six digits is noted where it is read
