@@ -102,7 +102,7 @@ func (s *Service) Confirm(ctx context.Context, from From, v Verification) (Enrol
 		return Enrolled{}, s.giveBack(ctx, h, err)
 	}
 	if !confirmed.OK() {
-		return Enrolled{}, s.wrong(ctx, h)
+		return Enrolled{}, ErrCode
 	}
 	out := Enrolled{Codes: confirmed.Codes}
 	if out.Step, err = s.pass(ctx, &h, h.is.Track); err != nil {

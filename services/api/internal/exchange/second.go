@@ -93,7 +93,7 @@ func (s *Service) verifyPassword(ctx context.Context, o opened, h *held[attempt]
 		return Step{}, err
 	}
 	if t.person.Address == "" {
-		return Step{}, s.wrong(ctx, *h)
+		return Step{}, ErrCode
 	}
 	v, err := s.Passwords.Challenge(ctx, o.caller(t.from), t.person.Address, t.typed, t.from.Source)
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Service) verifyPassword(ctx context.Context, o opened, h *held[attempt]
 	}
 	switch {
 	case !v.Valid || v.UserID != t.person.UserID: // or made since the request has named the address
-		return Step{}, s.wrong(ctx, *h)
+		return Step{}, ErrCode
 	case v.MustChange, v.Lapsed:
 		return Step{}, orElse(s.kill(ctx, *h), ErrPassword)
 	}
@@ -181,7 +181,7 @@ func (s *Service) verifySecond(ctx context.Context, o opened, h *held[attempt], 
 		return Step{}, s.giveBack(ctx, *h, err)
 	}
 	if !right {
-		return Step{}, s.wrong(ctx, *h)
+		return Step{}, ErrCode
 	}
 	step, err := s.pass(ctx, h, h.is.Track)
 	if err != nil {

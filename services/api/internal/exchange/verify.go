@@ -53,7 +53,9 @@ func (s *Service) kill(ctx context.Context, h held[attempt]) error {
 	return s.drop(ctx, h.is.Track, h.is.Status, h.is.Next, h.key)
 }
 
-// count takes a try of an exchange id, before anything is compared.
+// count takes a try of an exchange id, before anything is compared. After the
+// last one there is none left; what was counted before it still counts, so that
+// a right proof is not lost to wrong ones beside it.
 func (s *Service) count(ctx context.Context, h *held[attempt]) error {
 	gone, err := change(ctx, s, h, Life+remembered, func(a *attempt) error {
 		if a.Stage != started || a.Tries >= tries {
@@ -66,14 +68,6 @@ func (s *Service) count(ctx context.Context, h *held[attempt]) error {
 		return ErrExchange
 	}
 	return err
-}
-
-// wrong answers a wrong proof, the last of which ends the exchange id.
-func (s *Service) wrong(ctx context.Context, h held[attempt]) error {
-	if h.is.Tries < tries {
-		return ErrCode
-	}
-	return orElse(s.drop(ctx, h.is.Status, h.key), ErrCode)
 }
 
 // giveBack returns a try for which nothing was compared, and why.
@@ -208,7 +202,7 @@ func (s *Service) verifyFirst(ctx context.Context, o opened, h *held[attempt], t
 		return Step{}, s.giveBack(ctx, *h, err)
 	}
 	if !right {
-		return Step{}, s.wrong(ctx, *h)
+		return Step{}, ErrCode
 	}
 	if _, err := s.Store.Delete(ctx, o.slowKey(s, t.person)); err != nil {
 		s.Log.WarnContext(ctx, "tries not cleared", "error", err)
