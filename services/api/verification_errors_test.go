@@ -67,7 +67,7 @@ func TestErrorsOfTheVerificationFlow(t *testing.T) {
 			"a list for nobody":       {s.says(age.list, "request_id="+s.request), "VER_0026"},
 			"cancelled as another":    {s.says(of(age.cancel, "sms"), "exchange_id="+s.initiate("totp", initial, "email=eva@acme.test").exchangeID()), "VER_0032"},
 		} {
-			t.Log(name)
+			r.got.what = name + ", " + r.got.what
 			r.got.wantVER(400, r.code)
 		}
 		s.says(of(age.cancel, "TOTP"), "exchange_id="+id, "reason=MANUAL", "type=TOTP").data()
