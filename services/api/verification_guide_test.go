@@ -118,7 +118,7 @@ func TestTheWayBackIsAsItWasAsked(t *testing.T) {
 
 // An exchange id and a status id that are shown beside what they do not belong
 // to are refused, and their login is over.
-// Covers R-028 for the ids of the verification flow: purpose, method, app, organization and user.
+// Covers R-028 for the ids of the verification flow: purpose, method, app and user.
 func TestAnIdThatIsCarriedElsewhereEndsItsLogin(t *testing.T) {
 	t.Parallel()
 	h := codesAlone(t, embedded(t))
