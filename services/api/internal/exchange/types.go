@@ -70,8 +70,8 @@ type Step struct {
 	StatusID   secret.Text
 	Sub        string
 	MediumText string // of a start
-	// After a proof: what else the login needs, and the id to go on with. Empty
-	// when it needs nothing.
+	// After a proof: what else the login needs, and the id under which it goes
+	// on or ends.
 	Needs   Needs
 	TrackID secret.Text
 }
