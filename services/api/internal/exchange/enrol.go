@@ -110,7 +110,7 @@ func (s *Service) Confirm(ctx context.Context, from From, v Verification) (Enrol
 	}
 	if of != nil {
 		if err := s.reenrolled(ctx, o, of, h.is.Method); err != nil {
-			return Enrolled{}, err
+			return Enrolled{}, s.lost(ctx, h, err)
 		}
 		out.Needs, out.TrackID = of.is.needs(), secret.New(of.is.Named)
 	}

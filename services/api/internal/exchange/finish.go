@@ -17,15 +17,18 @@ func (s *Service) Finish(ctx context.Context, _ From, f Finish) (redirect secret
 		return secret.Text{}, err
 	}
 	h, ok, err := find[status](ctx, s, keptStatus, f.StatusID)
-	if err != nil || !ok {
-		return secret.Text{}, orElse(err, ErrStatus)
+	if err == nil && !ok {
+		err = orElse(s.astray(ctx, f.StatusID), ErrStatus)
+	}
+	if err != nil {
+		return secret.Text{}, err
 	}
 	now := s.Now()
 	switch st := h.is; {
 	case st.Stage == used && now.Sub(st.UsedAt) <= grace:
 		return secret.Text{}, ErrStatus
 	case st.Stage != proven, st.Purpose == enrol, st.Request != o.key, f.Sub != "" && st.Sub != f.Sub, f.Method != "" && f.Method != st.Method:
-		return secret.Text{}, orElse(s.drop(ctx, st.Track, h.key), ErrStatus)
+		return secret.Text{}, orElse(s.drop(ctx, st.Track, st.Attempt, h.key), ErrStatus)
 	case !now.Before(st.ExpiresAt):
 		return secret.Text{}, ErrStatus
 	}
@@ -62,6 +65,9 @@ func (s *Service) leadBy(ctx context.Context, o opened, key string) (secret.Text
 // tracked finds a login that has begun, with its request.
 func (s *Service) tracked(ctx context.Context, trackID, requestID secret.Text) (opened, held[track], error) {
 	of, ok, err := find[track](ctx, s, keptTrack, trackID)
+	if err == nil && !ok {
+		err = s.astray(ctx, trackID)
+	}
 	if err != nil || !ok || s.over(of.is) {
 		return opened{}, of, orElse(err, ErrTrack)
 	}
@@ -113,10 +119,14 @@ func (s *Service) Login(ctx context.Context, from From, l Login) (redirect secre
 // What the login had proven before, it keeps.
 func (s *Service) Cancel(ctx context.Context, m Method, exchangeID secret.Text) error {
 	h, ok, err := find[attempt](ctx, s, keptAttempt, exchangeID)
-	if err != nil || !ok || h.is.Stage == used {
-		return orElse(err, ErrExchange)
-	}
-	if h.is.Method != m {
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return orElse(s.astray(ctx, exchangeID), ErrExchange)
+	case h.is.Stage == used && s.Now().Sub(h.is.UsedAt) <= grace:
+		return ErrExchange
+	case h.is.Stage == used, h.is.Method != m:
 		return orElse(s.kill(ctx, h), ErrExchange)
 	}
 	taken, err := take(ctx, s, h)

@@ -55,6 +55,7 @@ type status struct {
 	Request   string    `json:"request"`
 	Sub       string    `json:"sub"`
 	Track     string    `json:"track"`
+	Attempt   string    `json:"attempt"` // key of the exchange id that goes with it
 	Stage     stage     `json:"stage"`
 	UsedAt    time.Time `json:"used_at,omitzero"`
 	ExpiresAt time.Time `json:"expires_at"`
@@ -211,7 +212,7 @@ func (s *Service) begun(ctx context.Context, o *opened, in Initiation) (p person
 	} else {
 		key := keyOf(keptTrack, in.TrackID)
 		if p, err = o.person(func(p person) bool { return p.Track == key }); err != nil {
-			return person{}, t, ErrTrack
+			return person{}, t, orElse(s.drop(ctx, key), ErrTrack)
 		}
 		if in.Who.Sub != "" && in.Who.Sub != p.Sub {
 			return person{}, t, orElse(s.drop(ctx, key), ErrTrack)
@@ -233,14 +234,17 @@ func (s *Service) begun(ctx context.Context, o *opened, in Initiation) (p person
 // start keeps a new attempt under ids of its own.
 func (s *Service) start(ctx context.Context, a attempt, text string) (Step, error) {
 	exchangeID, statusID := id.Opaque(), id.Opaque()
+	key := keyOf(keptAttempt, exchangeID)
 	a.Stage, a.ExpiresAt = started, s.Now().Add(Life).Truncate(time.Millisecond)
 	a.Status, a.Named = keyOf(keptStatus, statusID), statusID.Reveal()
-	st := status{Purpose: a.Purpose, Method: a.Method, Request: a.Request, Sub: a.Sub, Track: a.Track, Stage: started, ExpiresAt: a.ExpiresAt}
+	st := status{
+		Purpose: a.Purpose, Method: a.Method, Request: a.Request, Sub: a.Sub, Track: a.Track, Attempt: key, Stage: started, ExpiresAt: a.ExpiresAt,
+	}
 	if err := put(ctx, s, a.Status, st, Life+remembered); err != nil {
 		return Step{}, err
 	}
 	step := Step{ExchangeID: exchangeID, ExpiresAt: a.ExpiresAt, StatusID: statusID, Sub: a.Sub, MediumText: text}
-	return step, put(ctx, s, keyOf(keptAttempt, exchangeID), a, Life+remembered)
+	return step, put(ctx, s, key, a, Life+remembered)
 }
 
 // orElse is the error that there is, else the other.

@@ -63,6 +63,21 @@ func find[T any](ctx context.Context, s *Service, kind string, named secret.Text
 	return fetch[T](ctx, s, keyOf(kind, named))
 }
 
+// astray ends the login of an id that is shown as one of another kind: nobody
+// who goes by the answers does that.
+func (s *Service) astray(ctx context.Context, named secret.Text) error {
+	if !id.IsOpaque(named.Reveal()) {
+		return nil
+	}
+	if a, ok, err := fetch[attempt](ctx, s, keyOf(keptAttempt, named)); err != nil || ok {
+		return orElse(err, s.kill(ctx, a))
+	}
+	if st, ok, err := fetch[status](ctx, s, keyOf(keptStatus, named)); err != nil || ok {
+		return orElse(err, s.drop(ctx, st.is.Track, st.is.Attempt, st.key))
+	}
+	return s.drop(ctx, keyOf(keptTrack, named))
+}
+
 // put keeps a value under a key that was not there.
 func put[T any](ctx context.Context, s *Service, key string, value T, ttl time.Duration) error {
 	sealed, err := s.sealed(key, value)

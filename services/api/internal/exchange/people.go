@@ -103,7 +103,7 @@ func (s *Service) Methods(ctx context.Context, requestID secret.Text, who Who) (
 		if err != nil {
 			return nil, err
 		}
-		if ok {
+		if ok && !s.over(t.is) {
 			return s.seconds(ctx, o, p, t.is)
 		}
 	}
@@ -145,10 +145,14 @@ func (s *Service) seconds(ctx context.Context, o opened, p person, t track) ([]C
 	if err != nil || !known {
 		return out, err
 	}
-	if !standing.Connection.Active || !standing.Enrolled() {
-		if o.app.Allows(app.Email) && !slices.Contains(t.Login.AMR, amrOf(Email)) {
+	enrolled := standing.Connection.Active && standing.Enrolled()
+	if t.State == enough {
+		if !enrolled && o.app.Allows(app.Email) && !slices.Contains(t.Login.AMR, amrOf(Email)) {
 			out = append(out, Configured{Email, []Medium{{s.medium(p, Email, ""), secret.MaskEmail(standing.User.Email.Written)}}})
 		}
+		return out, nil
+	}
+	if !enrolled {
 		return out, nil
 	}
 	for _, m := range []Method{TOTP, SMS} {

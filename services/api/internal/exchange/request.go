@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"time"
@@ -160,7 +161,11 @@ func (s *Service) open(ctx context.Context, requestID secret.Text) (opened, erro
 	if !id.IsOpaque(requestID.Reveal()) {
 		return opened{}, ErrRequest
 	}
-	return s.openKey(ctx, keyOf(keptRequest, requestID))
+	o, err := s.openKey(ctx, keyOf(keptRequest, requestID))
+	if errors.Is(err, ErrRequest) {
+		err = orElse(s.astray(ctx, requestID), err)
+	}
+	return o, err
 }
 
 func (s *Service) openKey(ctx context.Context, key string) (opened, error) {

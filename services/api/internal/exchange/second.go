@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"time"
 
@@ -54,6 +55,15 @@ func (t track) needs() Needs {
 	case enough:
 	}
 	return Nothing
+}
+
+// takes reports whether a login in this state goes on with a method. One that
+// has all it needs takes no second factor: nothing that waits is of it.
+func (t track) takes(m Method) bool {
+	if m == Email { // a mailbox is no second factor: it is added to what was enough without it
+		return t.State == enough
+	}
+	return t.State == waits
 }
 
 // amrOf is what a method proves, in the words of tokens.
@@ -166,7 +176,7 @@ func (s *Service) keepTrack(ctx context.Context, o *opened, t track, trackID sec
 // verifySecond takes the second proof of a login that has begun.
 func (s *Service) verifySecond(ctx context.Context, o opened, h *held[attempt], t trial) (Step, error) {
 	of, ok, err := fetch[track](ctx, s, h.is.Track)
-	if err != nil || !ok || s.over(of.is) || of.is.UserID != t.person.UserID {
+	if err != nil || !ok || s.over(of.is) || of.is.UserID != t.person.UserID || !of.is.takes(h.is.Method) {
 		return Step{}, orElse(err, ErrExchange)
 	}
 	standing, known, err := s.standing(ctx, o, t.person)
@@ -188,10 +198,19 @@ func (s *Service) verifySecond(ctx context.Context, o opened, h *held[attempt], 
 		return Step{}, err
 	}
 	if err := s.goOn(ctx, o, &of, h.is.Method); err != nil {
-		return Step{}, err
+		return Step{}, s.lost(ctx, *h, err)
 	}
 	step.Needs, step.TrackID = of.is.needs(), secret.New(of.is.Named)
 	return step, s.settle(ctx, h.is)
+}
+
+// lost is why a right proof has led to nothing. A login that ends in another
+// password is over with that.
+func (s *Service) lost(ctx context.Context, h held[attempt], why error) error {
+	if errors.Is(why, ErrPassword) {
+		return orElse(s.kill(ctx, h), why)
+	}
+	return why
 }
 
 func (s *Service) compareSecond(ctx context.Context, o opened, m Method, standing factor.Standing, t trial) (bool, error) {
@@ -218,10 +237,7 @@ const failures = 3
 func (s *Service) goOn(ctx context.Context, o opened, of *held[track], m Method) error {
 	l, next, now := of.is.Login, enough, s.Now()
 	switch m {
-	case Email: // a mailbox is no second factor: it is added to what was enough without it
-		if of.is.State != enough {
-			return ErrExchange
-		}
+	case Email:
 		l.AMR = append(append([]string{}, l.AMR...), amrOf(m))
 	case BackupCode:
 		waited, err := s.Logins.Recovered(ctx, o.is.Name, o.is.Tenant, of.is.UserID, o.is.ClientID)

@@ -29,7 +29,7 @@ func (s *Service) attempted(ctx context.Context, v Verification, of ...purpose) 
 		return h, err
 	}
 	if !ok {
-		return h, ErrExchange
+		return h, orElse(s.astray(ctx, v.ExchangeID), ErrExchange)
 	}
 	now := s.Now()
 	switch a := h.is; {
@@ -109,18 +109,22 @@ func (s *Service) pass(ctx context.Context, h *held[attempt], trackKey string) (
 		put(ctx, s, h.is.Next, after, Life+remembered)
 }
 
-// settle says under the status id that its method is proven.
+// settle says under the status id that its method is proven. Where somebody has
+// ended that meanwhile, the login ends with it.
 func (s *Service) settle(ctx context.Context, a attempt) error {
 	h, ok, err := fetch[status](ctx, s, a.Status)
-	if err != nil || !ok {
-		return orElse(err, ErrExchange)
+	if err != nil {
+		return err
 	}
-	gone, err := change(ctx, s, &h, Life+remembered, func(st *status) error {
-		st.Stage, st.Track, st.ExpiresAt = proven, a.Track, s.Now().Add(Life).Truncate(time.Millisecond)
-		return nil
-	})
+	gone := !ok
+	if ok {
+		gone, err = change(ctx, s, &h, Life+remembered, func(st *status) error {
+			st.Stage, st.Track, st.Attempt, st.ExpiresAt = proven, a.Track, a.Next, s.Now().Add(Life).Truncate(time.Millisecond)
+			return nil
+		})
+	}
 	if gone {
-		return ErrExchange
+		return orElse(s.drop(ctx, a.Track, a.Next), ErrExchange)
 	}
 	return err
 }
