@@ -329,6 +329,7 @@ var layers = map[string]layer{
 	api + "exchange": {
 		ours: []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "factor", api + "flow", api + "grant", api + "guard", api + "id",
 			api + "link", api + "login", api + "mailcode", api + "notice", api + "password", api + "session", api + "tenant", api + "user"},
+		tests: []string{"pkg/seal"},
 		never: outside,
 		why:   "logins that an app's own page leads through by exchange ids: keeps the stages, asks all that proves something, and knows no path",
 	},
