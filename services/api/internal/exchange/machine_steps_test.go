@@ -11,6 +11,9 @@ import (
 	"countersign.dev/services/api/internal/id"
 )
 
+// most is how often something is compared for one exchange id.
+const most = 5
+
 // try is a trial, mostly one that is open.
 func (m *machine) try(purposes ...string) *trial {
 	fits := slices.DeleteFunc(slices.Clone(m.trials), func(t *trial) bool {
@@ -62,6 +65,9 @@ func (m *machine) verifies() bool {
 	if !m.lives(t.login) || !t.who.user.user.Active || (t.login.needs == exchange.SecondFactor) == (t.method == exchange.Email) || t.login.needs == exchange.NewFactor {
 		return m.agrees("verify a second proof", err, false)
 	}
+	if t.tries == most {
+		return m.agrees("verify once too often", err, false)
+	}
 	if t.kept = m.now.Add(memory); shut {
 		return m.agrees("verify a second proof of nothing", err, false)
 	}
@@ -78,7 +84,7 @@ func (m *machine) verifies() bool {
 		m.won(t, l, step)
 		return true
 	}
-	t.wrong()
+	t.tries++
 	return false
 }
 
@@ -91,9 +97,12 @@ func (m *machine) verifiesFirst(t *trial, step exchange.Step, err error, right b
 		if m.sprayed {
 			return m.agrees("verify a first proof that is paused", err, false)
 		}
-		if m.guesses[m.slow(t)]++; right {
+		if m.guesses[m.slow(t)]++; right && t.tries < most {
 			m.guesses[m.slow(t)] = 0
 		}
+	}
+	if t.tries == most {
+		return m.agrees("verify once too often", err, false)
 	}
 	t.kept = m.now.Add(memory)
 	if right && t.method == exchange.Password && t.who.user.mustChange && !t.who.user.needsSecond() {
@@ -108,20 +117,13 @@ func (m *machine) verifiesFirst(t *trial, step exchange.Step, err error, right b
 		m.won(t, l, step)
 		return true
 	}
-	t.wrong()
+	t.tries++
 	return false
 }
 
 // mustChange reports whether a login ends in another password instead of a code.
 func (l *begun) mustChange() bool {
 	return l.who.user.mustChange && slices.Contains(l.proofs, marks[exchange.Password])
-}
-
-// wrong is the end of a trial with its fifth wrong proof.
-func (t *trial) wrong() {
-	if t.tries++; t.tries == 5 {
-		t.dead, t.report.dead = true, true
-	}
 }
 
 // won notes a right proof: another exchange id takes the place of this one.
@@ -340,6 +342,9 @@ func (m *machine) confirms() bool {
 	if !m.shown(t, fits && t.purpose == toEnrol, err) || !m.lives(t.login) || !m.works(t.of) || typed == "" || waiting != t.enrols {
 		return m.agrees("confirm", err, false)
 	}
+	if t.tries == most {
+		return m.agrees("confirm once too often", err, false)
+	}
 	if t.kept = m.now.Add(memory); !p.user.Active {
 		return m.agrees("confirm", err, false)
 	}
@@ -348,7 +353,7 @@ func (m *machine) confirms() bool {
 		return m.agrees("confirm after a password that must change", err, false)
 	}
 	if !m.agrees("confirm", err, right) {
-		t.wrong()
+		t.tries++
 		return false
 	}
 	if l := t.login; l.needs == exchange.NewFactor {
