@@ -110,7 +110,7 @@ func said(data map[string]any, name string) string {
 }
 
 // stepFields are the fields whose values lead on through a login.
-var stepFields = []string{"requestId", "exchange_id", "status_id", "track_id"}
+var stepFields = []string{"requestId", "exchange_id", "status_id", "track_id", "resetRequestId", "exchangeId"}
 
 // loginRequest is a request id for the realm's app.
 func (r *realm) loginRequest() string {
@@ -205,6 +205,9 @@ const unset = "undefined"
 // What is not here is sent as a client sends what is not set.
 func (r *realm) scene(route pipeline.Route) (given map[string]string, token string) {
 	r.t.Helper()
+	if step, ok := resetsPassword(route); ok {
+		return r.resetScene(step), ""
+	}
 	place := func(end string) bool {
 		return strings.HasSuffix(strings.TrimSuffix(route.Path, "/{method}"), end) || strings.HasSuffix(route.Path, end)
 	}
@@ -287,6 +290,9 @@ func (r *realm) inScene(s *shot) {
 
 // stepReference is the kind of object that a parameter of the flow names.
 func stepReference(route pipeline.Route, p parameter) string {
+	if _, ok := resetsPassword(route); ok {
+		return "" // the steps are about a reset; TestResetsOfAPageTellNothing is about the address
+	}
 	switch {
 	case p.name == "email":
 		return "email"

@@ -387,6 +387,7 @@ func (r *realm) shot(route pipeline.Route) *shot {
 	}
 	if inEnvelopes(route) {
 		r.inScene(s)
+		s.json = formsLeave(route)
 		return s
 	}
 	if kind := needs[title(route)]; kind != "" {

@@ -41,8 +41,8 @@ func (s *Service) wireVerification(on proving) []pipeline.Route {
 	}
 	flows := &exchange.Service{
 		Store: s.short, Keys: on.keys.database, Index: on.keys.index, Apps: s.store, Organizations: on.tenants, Connections: s.store, Users: on.users,
-		Passwords: on.logins.passwords, Factors: on.factors, Mails: mails, Logins: on.logins.logins, Grants: s.grants, Live: s.grants, Breaker: on.watch, Notices: on.news,
+		Passwords: on.logins.passwords, Resets: on.logins.passwords, Factors: on.factors, Mails: mails, Logins: on.logins.logins, Grants: s.grants, Live: s.grants, Breaker: on.watch, Notices: on.news,
 		BaseURL: s.cfg.BaseURL, Level: whileSending, Now: now, Log: s.log,
 	}
-	return (&verification.API{Flows: flows, Apps: s.store}).Routes()
+	return (&verification.API{Flows: flows, Resets: flows, Apps: s.store}).Routes()
 }

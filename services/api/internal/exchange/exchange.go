@@ -209,6 +209,7 @@ type Service struct {
 	Connections   Connections
 	Users         Users
 	Passwords     Passwords
+	Resets        Resets
 	Factors       Factors
 	Mails         Mails
 	Logins        Logins

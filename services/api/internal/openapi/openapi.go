@@ -46,7 +46,7 @@ func Document(routes []pipeline.Route, from Info) ([]byte, error) {
 	}
 	b := newBuilder()
 	for _, route := range routes {
-		if route.Write != nil {
+		if route.Write != nil && !route.AnswersToo {
 			continue
 		}
 		op, err := b.operation(route)

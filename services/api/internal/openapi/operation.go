@@ -104,7 +104,9 @@ func describe(route pipeline.Route) string {
 	if route.Strict {
 		said = append(said, "Parameters that it does not know are refused.")
 	}
-	if route.BodyOnly {
+	if route.BodyOnly && route.InQuery != "" {
+		said = append(said, "Parameters in the query are refused, but for `"+route.InQuery+"`.")
+	} else if route.BodyOnly {
 		said = append(said, "Parameters in the query are refused.")
 	}
 	return strings.Join(said, " ")
@@ -181,6 +183,11 @@ func (b *builder) answers(route pipeline.Route, in, out reflect.Type) (answers o
 		none := response{Description: http.StatusText(http.StatusNoContent)}
 		*none.Headers.at(requestID) = header{Ref: headerPath + requestID}
 		*answers.at(strconv.Itoa(http.StatusNoContent)) = none
+	}
+	if route.AnswersToo {
+		left := response{Description: "The browser that has sent a form goes back to the app."}
+		*left.Headers.at(requestID) = header{Ref: headerPath + requestID}
+		*answers.at(strconv.Itoa(http.StatusFound)) = left
 	}
 	for _, status := range faultStatuses(route, in) {
 		ref, err := b.fault(route, status)

@@ -32,6 +32,7 @@ var meanings = map[int]string{
 	http.StatusConflict:              "The state does not allow it.",
 	http.StatusRequestEntityTooLarge: "The body is larger than this call reads.",
 	http.StatusUnsupportedMediaType:  "The content type is not accepted.",
+	http.StatusExpectationFailed:     "A value is missing; the message names the parameter.",
 	http.StatusUnprocessableEntity:   "A value is missing or not acceptable; the message names the parameter.",
 	http.StatusTooManyRequests:       "A limit is reached; `Retry-After` says when to come back.",
 	http.StatusInternalServerError:   "A fault of ours. Give the request id to whoever runs the service.",

@@ -144,7 +144,7 @@ type Asked struct {
 // Request sends a link with which a password is created or reset. Nobody
 // learns from its answer whether the address has a user, unless the connection
 // has verbose errors: the user id of an address without one is an id like any
-// other that belongs to nobody.
+// other that belongs to nobody. A browser is not told that either.
 func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI string, mayCreate bool) (Asked, error) {
 	who, err := s.about(ctx, c, email)
 	if err != nil {
@@ -159,12 +159,12 @@ func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI
 	if err != nil {
 		return Asked{}, err
 	}
-	if u == nil && !mayCreate && connection.VerboseErrors {
+	if u == nil && !mayCreate && connection.VerboseErrors && !c.Browser() { // whose answer anybody may read
 		return Asked{}, ErrUnknown
 	}
 	n := link.New{
 		Kind: event.KindPassword, RequestKind: "password-request", Tenant: c.Tenant, Org: c.Org, User: u, Email: address, MayCreate: mayCreate,
-		Purpose: link.Create, Template: event.TemplatePasswordCreate, RedirectURI: redirectURI, ClientID: c.Key.ID, ByCaller: byCaller,
+		Purpose: link.Create, Template: event.TemplatePasswordCreate, RedirectURI: redirectURI, ClientID: c.ClientID(), ByCaller: byCaller,
 		Life: link.PasswordLife, TraceID: c.By.TraceID,
 	}
 	asked := Asked{UserID: s.nobody(c.Tenant, address)}
@@ -220,8 +220,10 @@ func (s *Service) nobody(t tenant.ID, address user.Address) string {
 	return id.FromDigest(s.Index.Sum("user.nobody", t.Org, t.Env, address.Canonical))
 }
 
+// byCaller reports whether the caller sends the link itself. What a browser
+// asks for is sent from here, as codes by mail are.
 func byCaller(c link.Caller, delivery string) (bool, error) {
-	if delivery != tenant.DeliverCaller {
+	if delivery != tenant.DeliverCaller || c.Browser() {
 		return false, nil
 	}
 	if !c.Key.Has(apikey.CodesRead) {

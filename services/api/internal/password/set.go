@@ -43,7 +43,7 @@ func (s *Service) Set(ctx context.Context, c link.Caller, in Set) (Done, error) 
 	if in.Code.IsZero() {
 		return s.direct(ctx, c, in)
 	}
-	code, org, err := s.Store.PasswordCode(ctx, c.Key.AccountID, c.Key.Env, link.Digest(in.Code), s.Now())
+	code, org, err := s.Store.PasswordCode(ctx, c.Tenant.Account, c.Tenant.Env, link.Digest(in.Code), s.Now())
 	if err != nil {
 		return Done{}, err
 	}
@@ -79,6 +79,16 @@ func (s *Service) Set(ctx context.Context, c link.Caller, in Set) (Done, error) 
 		return Done{}, err
 	}
 	return s.finish(ctx, c, code, stored, owner), nil
+}
+
+// Opened tells from which request a live code comes, and leaves it as it is. It
+// returns ErrCode.
+func (s *Service) Opened(ctx context.Context, c link.Caller, code secret.Text) (requestID string, err error) {
+	found, _, err := s.Store.PasswordCode(ctx, c.Tenant.Account, c.Tenant.Env, link.Digest(code), s.Now())
+	if err != nil {
+		return "", err
+	}
+	return found.RequestID, fits(found, c, Set{})
 }
 
 // ofCode is the user of a code, nil for one who is to be made by it.
@@ -131,6 +141,9 @@ func (s *Service) finish(ctx context.Context, c link.Caller, code link.Code, sto
 		s.Log.WarnContext(ctx, "guesses of a password not cleared", "user_id", u.ID, "error", err)
 	}
 	done := Done{Password: stored, Org: c.Org, RequestID: code.RequestID}
+	if c.Browser() { // its app begins a login, with all that this needs
+		return done
+	}
 	completed, err := s.Logins.Complete(ctx, login.Login{
 		RequestID: code.RequestID, Tenant: code.Tenant, UserID: u.ID, ClientID: code.ClientID, AMR: proven(code.Proofs), At: s.Now(), Password: stored.Number,
 	})

@@ -159,7 +159,7 @@ func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route, f
 	if err := clock.run(ctx, func(ctx context.Context) error { return p.admit(ctx, w, r, route, &call) }); err != nil {
 		return nil, err
 	}
-	if route.BodyOnly && r.URL.RawQuery != "" {
+	if route.refusesQuery(r.URL.RawQuery) {
 		return nil, fault.New(fault.Malformed, "query_not_allowed", "send the parameters in the body: a query ends up in logs")
 	}
 	most := route.MaxBody

@@ -14,6 +14,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"time"
 
@@ -81,6 +82,9 @@ type Route struct {
 	Strict bool
 	// BodyOnly refuses a query: it would end up in logs.
 	BodyOnly bool
+	// InQuery names the one parameter, no secret, that a query may hold for all
+	// that: a client names an operation by it.
+	InQuery string
 	// Page marks what a browser shows. It answers under the host of the base
 	// URL alone, and takes HEAD where it takes GET.
 	Page bool
@@ -109,12 +113,24 @@ type Route struct {
 	// which the documents describe by their own shape.
 	Envelope bool
 	// Write renders the answer; nil means JSON.
-	Write   func(w http.ResponseWriter, r *http.Request, status int, answer any)
-	Handler Handler
+	Write func(w http.ResponseWriter, r *http.Request, status int, answer any)
+	// AnswersToo says that Write leads a browser on that has sent a form, and
+	// writes JSON for all others, which the documents describe.
+	AnswersToo bool
+	Handler    Handler
 }
 
 // inOrganization reports whether the path names an organization.
 func (r Route) inOrganization() bool { return r.Reach == Organization || r.Reach == Remembered }
+
+// refusesQuery reports whether a query holds what belongs into the body.
+func (r Route) refusesQuery(raw string) bool {
+	if !r.BodyOnly || raw == "" {
+		return false
+	}
+	query, err := url.ParseQuery(raw)
+	return err != nil || len(query) != 1 || r.InQuery == "" || !query.Has(r.InQuery)
+}
 
 // How long calls about codes may take. Somebody waits for the answer, and one
 // that says "try again" in time is worth more than a late one.

@@ -63,18 +63,20 @@ func TestFaultsInTheEnvelope(t *testing.T) {
 		code   string
 		says   string
 	}{
-		"one of the table":  {fault.New(fault.Malformed, "code_not_valid", "Wrong."), "/x", 400, "VER_0041", "Wrong."},
-		"a bad value":       {fault.New(fault.Invalid, "number_not_allowed", "No."), "/x", 400, "VER_0026", "No."},
-		"a conflict":        {fault.New(fault.Conflict, "already_enrolled", "There."), "/x", 409, "VER_0029", "There."},
-		"by its kind":       {fault.New(fault.Forbidden, "reauthentication_required", "Again."), "/x", 403, "VER_0403", "Again."},
-		"limits":            {fault.New(fault.Limited, "too_many_attempts", "Wait."), "/x", 429, "VER_0429", "Wait."},
-		"an outage":         {fault.New(fault.Unavailable, "state_unavailable", "Down."), "/x", 503, "VER_0503", "Down."},
-		"a path":            {fault.New(fault.NotFound, "not_found", "None."), "/x", 404, "VER_0404", "None."},
-		"a public id":       {fault.New(fault.Malformed, "request_id_not_valid", "No."), "/public-srv/public/x", 400, "PUB10002", "No."},
-		"public, otherwise": {fault.New(fault.Malformed, "malformed_body", "No."), "/public-srv/public/x", 400, "PUB10001", "No."},
-		"public, limited":   {fault.New(fault.Limited, "rate_limited", "No."), "/public-srv/public/x", 429, "VER_0429", "No."},
-		"ours":              {http.ErrHandlerTimeout, "/x", 500, "VER_0500", "on our side"},
-		"an internal fault": {fault.New(fault.Internal, "row_missing", "canary"), "/x", 500, "VER_0500", "on our side"},
+		"one of the table":   {fault.New(fault.Malformed, "code_not_valid", "Wrong."), "/x", 400, "VER_0041", "Wrong."},
+		"a bad value":        {fault.New(fault.Invalid, "number_not_allowed", "No."), "/x", 400, "VER_0026", "No."},
+		"a conflict":         {fault.New(fault.Conflict, "already_enrolled", "There."), "/x", 409, "VER_0029", "There."},
+		"by its kind":        {fault.New(fault.Forbidden, "reauthentication_required", "Again."), "/x", 403, "VER_0403", "Again."},
+		"limits":             {fault.New(fault.Limited, "too_many_attempts", "Wait."), "/x", 429, "VER_0429", "Wait."},
+		"an outage":          {fault.New(fault.Unavailable, "state_unavailable", "Down."), "/x", 503, "VER_0503", "Down."},
+		"a path":             {fault.New(fault.NotFound, "not_found", "None."), "/x", 404, "VER_0404", "None."},
+		"a public id":        {fault.New(fault.Malformed, "request_id_not_valid", "No."), "/public-srv/public/x", 400, "PUB10002", "No."},
+		"public, otherwise":  {fault.New(fault.Malformed, "malformed_body", "No."), "/public-srv/public/x", 400, "PUB10001", "No."},
+		"missing of a reset": {fault.New(fault.Invalid, "missing_parameter", "No."), "/users-srv/resetpassword/accept", 417, "VER_0005", "No."},
+		"bad of a reset":     {fault.New(fault.Invalid, "password_too_weak", "No."), "/password-srv/resetpassword", 400, "VER_0005", "No."},
+		"public, limited":    {fault.New(fault.Limited, "rate_limited", "No."), "/public-srv/public/x", 429, "VER_0429", "No."},
+		"ours":               {http.ErrHandlerTimeout, "/x", 500, "VER_0500", "on our side"},
+		"an internal fault":  {fault.New(fault.Internal, "row_missing", "canary"), "/x", 500, "VER_0500", "on our side"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,14 +20,17 @@ var codes = map[string]string{
 	"missing_parameter":     "VER_0005",
 	"invalid_parameter":     "VER_0005",
 	"usage_type_not_valid":  "VER_0003",
+	"action_not_valid":      "VER_0003",
 	"request_id_not_valid":  "VER_0006",
 	"request_id_spent":      "VER_0006",
+	"reset_id_not_valid":    "VER_0006",
 	"track_id_not_valid":    "VER_0025",
 	"first_factor_missing":  "VER_0025",
 	"sub_not_valid":         "VER_0026",
 	"number_not_allowed":    "VER_0026",
 	"country_not_allowed":   "VER_0026",
 	"method_not_active":     "VER_0028",
+	"reset_not_offered":     "VER_0028",
 	"already_enrolled":      "VER_0029",
 	"method_unknown":        "VER_0030",
 	"exchange_id_not_valid": "VER_0032",
@@ -37,6 +40,7 @@ var codes = map[string]string{
 	"malformed_code":        "VER_0041",
 	"code_missing":          "VER_0046",
 	"password_must_change":  "VER_0120",
+	"password_breached":     "VER_0120",
 	"status_id_not_valid":   "VER1075",
 }
 
@@ -82,6 +86,9 @@ type faultOut struct {
 func WriteFault(w http.ResponseWriter, r *http.Request, err error) {
 	web.WriteFaultAs(w, r, err, func(f *fault.Error, requestID string) (int, any) {
 		status := statusOf(f)
+		if f.Code == "missing_parameter" && resetsPassword(r.URL.Path) {
+			status = http.StatusExpectationFailed
+		}
 		return status, faultOut{
 			Status: status, Code: codeOf(r.URL.Path, f), Error: f.Message, Description: f.Message, Type: f.Code, RequestID: requestID,
 		}

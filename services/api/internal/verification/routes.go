@@ -30,7 +30,7 @@ const (
 
 // Routes is the table of the verification flow.
 func (a *API) Routes() []pipeline.Route {
-	return slices.Concat(a.requests(), a.logins(), a.forms(), a.enrolments(), a.own())
+	return slices.Concat(a.requests(), a.logins(), a.forms(), a.enrolments(), a.own(), a.resets())
 }
 
 // under is one operation under all its paths, the newest first. They share one

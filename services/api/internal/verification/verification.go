@@ -61,6 +61,7 @@ type Apps interface {
 
 // API holds what the handlers call.
 type API struct {
-	Flows Flows
-	Apps  Apps
+	Flows  Flows
+	Resets Resets
+	Apps   Apps
 }
