@@ -44,7 +44,7 @@ func (r *realm) resetScene(step string) map[string]string {
 	const path = "/users-srv/resetpassword/"
 	id := said(r.step(path+"initiate", given), "resetRequestId")
 	mail := r.courier.nextLetter(r.t, "to "+email, func(l letter) bool { return l.content.To == email })
-	click := r.click(r.note("link", mail.Link[strings.LastIndexByte(mail.Link, '/')+1:]))
+	click := r.click(r.note("mailed link", mail.Link[strings.LastIndexByte(mail.Link, '/')+1:]))
 	clicked := r.fire(click).want(success(click.route))
 	r.learn(clicked)
 	given = map[string]string{"resetRequestId": id, "code": leadsTo(clicked).Get("password_code")}

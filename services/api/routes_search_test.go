@@ -125,6 +125,8 @@ var cages = []cage{
 	{"step", "answer of * .authz-srv.authrequest.*", "the same"},
 	{"step", "answer of GET .token-srv.prelogin.*", "the same, for whoever shows it"},
 	{"step", "answer of GET .public-srv.*", "the same"},
+	{"step", "answer of POST .password-srv.resetpassword", "the same"},
+	{"step", "answer of POST .users-srv.resetpassword.*", "the same"},
 	{"app secret", "answer of POST .verification-*.initia*", "the app takes it over, this once"},
 	{"email", "answer of POST .verification-*.initia*", "an app shows whose code it is"},
 	{"recovery code", "answer of POST .verification-*", "shown once, for the user to keep"},
@@ -297,7 +299,7 @@ var tenantless = []struct{ form, why string }{
 	{`^wrong passwords:\{<uuid>\|(sandbox|default)\|<network>\}$`, "wrong passwords from an address, as one account tells it in one environment"},
 	{`^idempotency:\{[0-9a-f]{64}\}$`, "a digest of account, environment, API key and the caller's own key"},
 	{`^claim:\{delivery_[0-9A-Za-z]{27}\}$`, "a claim of one delivery, whose id is random"},
-	{`^exchange\.(request|attempt|status|track):\{[0-9a-f]{64}\}$`, "a digest of 128 random bits, which only the app's page knows that was answered; what is kept under it is sealed and holds the tenant"},
+	{`^exchange\.(request|attempt|status|track|reset|setting):\{[0-9a-f]{64}\}$`, "a digest of 128 random bits, which only the app's page knows that was answered; what is kept under it is sealed and holds the tenant"},
 }
 
 var (
