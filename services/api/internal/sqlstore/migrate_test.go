@@ -153,18 +153,28 @@ func TestTheFileIsForItsOwnerOnly(t *testing.T) {
 	}
 }
 
+// oldTenant is a tenant as versions wrote it whose schema the store of today
+// cannot write.
+func (b *bench) oldTenant() tenant.ID {
+	b.t.Helper()
+	of := tenant.ID{Account: id.UUID(), Org: id.UUID(), Env: tenant.Sandbox}
+	_, err := b.DB().ExecContext(b.t.Context(), `INSERT INTO accounts (id, domain, name, created_at) VALUES ($1, 'acme', 'Acme', 1)`, of.Account)
+	b.must(err)
+	_, err = b.DB().ExecContext(b.t.Context(), `INSERT INTO organizations (id, account_id, domain, name, email_domains, color, locale, logo_url, redirect_uris, created_at, updated_at)
+		VALUES ($1, $2, 'acme', 'Acme', '[]', '', '', '', '[]', 1, 1)`, of.Org, of.Account)
+	b.must(err)
+	return of
+}
+
 // A phone that was enrolled before factors had one table is still one.
 func TestPhonesOfTheFirstVersionsStay(t *testing.T) {
 	onEmpty(t, func(t *testing.T, b *bench) {
 		b.must(b.MigrateTo(t.Context(), 7))
-		of, u := tenant.ID{Account: id.UUID(), Org: id.UUID(), Env: tenant.Sandbox}, id.UUID()
+		of, u := b.oldTenant(), id.UUID()
 		for _, insert := range []struct {
 			text string
 			args []any
 		}{
-			{`INSERT INTO accounts (id, domain, name, created_at) VALUES ($1, 'acme', 'Acme', 1)`, []any{of.Account}},
-			{`INSERT INTO organizations (id, account_id, domain, name, email_domains, color, locale, logo_url, redirect_uris, created_at, updated_at)
-				VALUES ($1, $2, 'acme', 'Acme', '[]', '', '', '', '[]', 1, 1)`, []any{of.Org, of.Account}},
 			{`INSERT INTO connections (org_id, environment, account_id, id, active, delivery, countries, sms_per_hour, sms_per_day, created_at, updated_at)
 				VALUES ($1, 'sandbox', $2, 'c', TRUE, 'worker', '[]', 1, 1, 1, 1)`, []any{of.Org, of.Account}},
 			{`INSERT INTO users (org_id, environment, id, account_id, email, email_canonical, email_verified, phone_verified, active, profile, created_at, updated_at)

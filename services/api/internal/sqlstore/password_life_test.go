@@ -361,7 +361,7 @@ func TestAConnectionIsStoredWithWhatIsToldOfIt(t *testing.T) {
 func TestPasswordsOfTheVersionBeforeLiveOn(t *testing.T) {
 	onEmpty(t, func(t *testing.T, b *bench) {
 		b.must(b.MigrateTo(t.Context(), 10))
-		of, u := b.tenant(), id.UUID()
+		of, u := b.oldTenant(), id.UUID()
 		for _, insert := range []string{
 			`INSERT INTO users (org_id, environment, account_id, id, email, email_canonical, email_verified, phone_verified, active, profile, created_at, updated_at)
 				VALUES ($1, $2, $3, $4, 'e', 'e', FALSE, FALSE, TRUE, '{}', 1, 1)`,
