@@ -112,6 +112,7 @@ func (m *machine) verifiesFirst(t *trial, step exchange.Step, err error, right b
 	if m.agrees("verify a first proof by "+string(t.method), err, right) {
 		t.who.login.end() // the one before
 		l := &begun{track: step.TrackID, of: t.of, who: t.who, proofs: []string{marks[t.method]}, needs: after(t.who.user, t.method), at: m.now}
+		m.fresh(l.track)
 		t.who.login, m.had[l] = l, t.who.user.needsSecond()
 		m.logins = append(m.logins, l)
 		m.won(t, l, step)
@@ -132,9 +133,10 @@ func (m *machine) won(t *trial, l *begun, step exchange.Step) {
 	if l != nil && (step.Needs != l.needs || step.TrackID.Reveal() != l.track.Reveal()) {
 		m.t.Fatalf("after a proof a login needs %q, want %q", step.Needs, l.needs)
 	}
-	if step.StatusID.Reveal() != t.report.id.Reveal() || step.ExchangeID.Reveal() == t.exchange.Reveal() || !step.ExpiresAt.Equal(ends) {
+	if step.StatusID.Reveal() != t.report.id.Reveal() || !step.ExpiresAt.Equal(ends) {
 		m.t.Fatalf("the ids do not change as they should")
 	}
+	m.fresh(step.ExchangeID)
 	next := *t
 	next.exchange, next.stage, next.ends, next.login = step.ExchangeID, won, ends, l
 	next.kept, t.kept, t.report.kept = m.now.Add(memory), m.now.Add(memory), m.now.Add(memory)

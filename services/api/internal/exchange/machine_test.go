@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/exchange"
 	"countersign.dev/services/api/internal/id"
 )
@@ -26,6 +27,7 @@ type machine struct {
 	had      map[*begun]bool // whether its user had a second factor as it began
 	guesses  map[string]int  // at signing in by a code alone, since the last right one
 	codes    map[string]int  // that were made, by proofs
+	ids      map[string]bool // that there have been
 	trace    []string
 	allowed  map[string]int // operations that were, by name
 }
@@ -79,7 +81,7 @@ func TestNoStepIsSkippedOrRepeated(t *testing.T) {
 	total, codes, allowed := 0, map[string]int{}, map[string]int{}
 	for round := 0; total < allRun; round++ {
 		rapid.Check(t, func(rt *rapid.T) {
-			m := &machine{world: newWorld(rt), t: rt, led: map[*asked]bool{}, had: map[*begun]bool{}, guesses: map[string]int{}, codes: codes, allowed: allowed}
+			m := &machine{world: newWorld(rt), t: rt, led: map[*asked]bool{}, ids: map[string]bool{}, had: map[*begun]bool{}, guesses: map[string]int{}, codes: codes, allowed: allowed}
 			for range perRun {
 				o := pick(m, operations, "operation")
 				if o.run(m) {
@@ -121,6 +123,7 @@ func (m *machine) generates() bool {
 	n := pick(m, []int{0, 0, 0, 1, 2}, "app")
 	requestID, _, err := m.Generate(m.t.Context(), m.asks(n))
 	if m.agrees("generate", err, m.runs(n)) {
+		m.fresh(requestID)
 		m.requests = append(m.requests, &asked{id: requestID, app: n, at: m.now, people: map[string]*alias{}})
 	}
 	return err == nil
@@ -201,9 +204,21 @@ func (m *machine) started(step exchange.Step, t trial) {
 	if !step.ExpiresAt.Equal(t.ends) {
 		m.t.Fatalf("an exchange id ends %s, want %s", step.ExpiresAt, t.ends)
 	}
+	m.fresh(step.ExchangeID, step.StatusID)
 	t.kept = m.now.Add(memory)
 	t.report = &report{id: step.StatusID, of: &t, stage: open, ends: t.ends, kept: t.kept}
 	m.trials = append(m.trials, &t)
+}
+
+// fresh notes ids that are new, and must be.
+func (m *machine) fresh(ids ...secret.Text) {
+	m.t.Helper()
+	for _, one := range ids {
+		if m.ids[one.Reveal()] {
+			m.t.Fatalf("an id was there before")
+		}
+		m.ids[one.Reveal()] = true
+	}
 }
 
 func (m *machine) goesOn() bool {

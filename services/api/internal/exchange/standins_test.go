@@ -161,6 +161,7 @@ func (p passwords) Challenge(ctx context.Context, c link.Caller, email string, p
 		l.UserID, l.MustChange = who.user.ID, who.mustChange
 	}
 	p.w.mu.Unlock()
+	p.w.compares.wait()
 	if l.UserID == "" {
 		return password.Verdict{RequestID: c.RequestID}, nil
 	}
@@ -243,6 +244,7 @@ func (f factors) Validate(ctx context.Context, w factor.Whose, code factor.Code)
 	case len(w.Factors) == 0:
 		return factor.Checked{}, factor.ErrNotEnrolled
 	}
+	f.compares.wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.compared++

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,41 @@ type world struct {
 	sprayed     bool
 	grants      []grant.New
 	revoked     int
+	// compares is where those who compare a proof wait for each other; nil is
+	// nowhere.
+	compares *crowd
+}
+
+// crowd is so many goroutines that wait for each other, once.
+type crowd struct {
+	arrived atomic.Int32
+	size    int32
+	all     chan struct{}
+}
+
+func newCrowd(size int32) *crowd { return &crowd{size: size, all: make(chan struct{})} }
+
+func (c *crowd) wait() {
+	if c == nil {
+		return
+	}
+	switch n := c.arrived.Add(1); {
+	case n == c.size:
+		close(c.all)
+	case n < c.size:
+		<-c.all
+	}
+}
+
+// crowded is the store, of which many have read the same before one changes it.
+type crowded struct {
+	*ephemeral.Memory
+	changes *crowd
+}
+
+func (c crowded) Swap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error) {
+	c.changes.wait()
+	return c.Memory.Swap(ctx, key, old, next, ttl)
 }
 
 // tester is a test, of this package or of package rapid.
