@@ -71,10 +71,12 @@ func passing(err error) bool {
 	return pgconn.SafeToRetry(err) || pgconn.Timeout(err)
 }
 
+const deadlock = "40P01" // of Postgres
+
 // passingInPostgres reads an SQLSTATE.
 func passingInPostgres(code string) bool {
 	switch code {
-	case "40001", "40P01", // serialization, deadlock
+	case "40001", deadlock, // serialization
 		"55P03",          // lock_timeout
 		"25006", "25P03": // a standby that is read-only, idle in transaction for too long
 		return true

@@ -158,6 +158,44 @@ func TestATransactionThatIsTooLateIsUnavailable(t *testing.T) {
 	}
 }
 
+// Who deletes a user waits for the delivery that somebody else holds, who then
+// wants the user: Postgres undoes one of the two.
+func TestADeletionThatWasADeadlockIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	for what, remove := range map[string]func(b *bench, u user.User) error{
+		"a user": func(b *bench, u user.User) error {
+			_, err := b.DeleteUser(t.Context(), u.Tenant, u.ID)
+			return err
+		},
+		"an organization": func(b *bench, u user.User) error {
+			_, err := b.DeleteOrganization(t.Context(), u.Tenant.Account, u.Tenant.Org, "", noon)
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			b := &bench{Store: open(t, sqlstore.Config{DSN: rig.Postgres(t)}), t: t}
+			b.must(b.Migrate(t.Context()))
+			u := b.user(b.tenant())
+			d := newDelivery(u, noon)
+			b.must(b.Reserve(t.Context(), newSend("n", noon), d))
+			hold, err := b.DB().BeginTx(t.Context(), nil)
+			b.must(err)
+			_, err = hold.ExecContext(t.Context(), `SELECT id FROM deliveries WHERE id = $1 FOR UPDATE`, d.ID)
+			b.must(err)
+			removed := make(chan error, 1)
+			go func() { removed <- remove(b, u) }()
+			for waiting := 0; waiting == 0; {
+				b.must(b.DB().QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN
+					(SELECT pid FROM pg_stat_activity WHERE datname = current_database())`).Scan(&waiting))
+			}
+			_, _ = hold.ExecContext(t.Context(), `SELECT id FROM users WHERE id = $1 FOR UPDATE`, u.ID)
+			_ = hold.Rollback()
+			b.must(<-removed)
+		})
+	}
+}
+
 func TestASpentPoolIsUnavailable(t *testing.T) {
 	t.Parallel()
 	b := &bench{Store: open(t, sqlstore.Config{DSN: rig.Postgres(t), MaxConns: 1}), t: t}

@@ -120,6 +120,14 @@ func (s *Store) UpdateOrganization(ctx context.Context, account, orgID, sparing 
 // created at the same time (see CreateUser) is either seen here or refused
 // there.
 func (s *Store) DeleteOrganization(ctx context.Context, account, orgID, sparing string, now time.Time) (o tenant.Organization, err error) {
+	err = undeadlocked(ctx, func() (err error) {
+		o, err = s.deleteOrganization(ctx, account, orgID, sparing, now)
+		return err
+	})
+	return o, err
+}
+
+func (s *Store) deleteOrganization(ctx context.Context, account, orgID, sparing string, now time.Time) (o tenant.Organization, err error) {
 	err = s.inTx(ctx, "delete organization", longLimit, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.holdOrganization(ctx, tx, account, orgID, sparing, tenant.ErrNotEmpty); err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 
 	"countersign.dev/pkg/seal"
@@ -116,6 +117,22 @@ func (s *Store) inTx(ctx context.Context, what string, within time.Duration, fn 
 		return err
 	}
 	return wrap(what, tx.Commit())
+}
+
+// triesOfDeadlocks is how often what was undone by a deadlock is done again.
+const triesOfDeadlocks = 4
+
+// undeadlocked does again what Postgres has undone so that somebody else could
+// go on. Whoever deletes a user meets on the way, in another order, what the
+// results of that user's messages are being written to.
+func undeadlocked(ctx context.Context, do func() error) (err error) {
+	for range triesOfDeadlocks {
+		err = do()
+		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != deadlock || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // exec runs a statement and returns how many rows it touched.

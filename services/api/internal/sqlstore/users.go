@@ -180,9 +180,11 @@ func (s *Store) writeUser(ctx context.Context, tx *sql.Tx, u user.User) (user.Us
 func (s *Store) DeleteUser(ctx context.Context, t tenant.ID, userID string) (u user.User, err error) {
 	st := stmt("delete user", `DELETE FROM users`+oneUser+` RETURNING `+userColumns, t.Account, t.Org, t.Env, userID)
 	var sealed []byte
-	err = oneBy(ctx, s.write, user.ErrNotFound, st, func(row scanner) (err error) {
-		u, sealed, err = scanSealedUser(row)
-		return err
+	err = undeadlocked(ctx, func() error {
+		return oneBy(ctx, s.write, user.ErrNotFound, st, func(row scanner) (err error) {
+			u, sealed, err = scanSealedUser(row)
+			return err
+		})
 	})
 	if err != nil {
 		return user.User{}, err
