@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -10,8 +11,10 @@ import (
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/exchange"
+	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/mailcode"
 )
 
 // anybody is whom a stranger may name.
@@ -209,6 +212,48 @@ func TestTriesAtAnAddressAreFewForEverybody(t *testing.T) {
 		w.pass(3 * time.Minute)
 		if err := try(0); !errors.Is(err, exchange.ErrCode) {
 			t.Errorf("%s, three minutes later: %v", name, err)
+		}
+	}
+}
+
+// guessless are factors and mailed codes of users who have no guess left.
+type guessless struct {
+	exchange.Factors
+	exchange.Mails
+	why error
+}
+
+func (g guessless) Validate(context.Context, factor.Whose, factor.Code) (factor.Checked, error) {
+	return factor.Checked{}, g.why
+}
+
+func (g guessless) Check(context.Context, mailcode.Whose, secret.Text) (mailcode.Checked, error) {
+	return mailcode.Checked{}, g.why
+}
+
+// Covers R-065 for budgets that only users have: before a first proof nobody is
+// told that one is spent.
+func TestASpentBudgetTellsStrangersNothing(t *testing.T) {
+	t.Parallel()
+	for _, why := range []error{guard.ErrSpent.RetryIn(time.Hour), guard.ErrShut, factor.ErrWait.RetryIn(time.Hour)} {
+		w := newWorld(t)
+		limited := guessless{w.Factors, w.Mails, why}
+		requestID := w.generate(t, 0)
+		for _, m := range []exchange.Method{exchange.TOTP, exchange.SMS, exchange.Email, exchange.BackupCode} {
+			step := w.start(t, requestID, exchange.Passwordless, m, dan)
+			w.Factors, w.Mails = limited, limited
+			_, err := w.Verify(t.Context(), from, exchange.Verification{ExchangeID: step.ExchangeID, Method: m, Code: secret.New(w.rightFor(dan, m))})
+			if !errors.Is(err, exchange.ErrCode) {
+				t.Errorf("%s, %v: %v", m, why, err)
+			}
+			w.Factors, w.Mails = limited.Factors, limited.Mails
+		}
+		w.first(t, requestID, exchange.Password, dan)
+		step := w.start(t, requestID, exchange.MultiFactor, exchange.TOTP, dan)
+		w.Factors = limited
+		_, err := w.Verify(t.Context(), from, exchange.Verification{ExchangeID: step.ExchangeID, Method: exchange.TOTP, Code: secret.New(w.rightFor(dan, exchange.TOTP))})
+		if !errors.Is(err, why) {
+			t.Errorf("after a password, %v: %v", why, err)
 		}
 	}
 }

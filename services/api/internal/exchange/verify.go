@@ -219,36 +219,47 @@ func (s *Service) verifyFirst(ctx context.Context, o opened, h *held[attempt], t
 }
 
 // compareFirst compares a code where no first factor was proven before. For
-// nobody, and for who has no such factor or may not use it, it is wrong.
-func (s *Service) compareFirst(ctx context.Context, o opened, m Method, t trial) (bool, error) {
+// nobody, and for who has no such factor or may not use it, it is wrong. So it is
+// while the user's own budget is spent, which is no business of strangers.
+func (s *Service) compareFirst(ctx context.Context, o opened, m Method, t trial) (right bool, err error) {
 	if m == Email {
-		if t.person.Address == "" {
-			return false, nil
-		}
-		w, err := s.mailbox(ctx, o, t.person, t.from)
-		if err != nil {
-			return false, err
-		}
-		checked, err := s.Mails.Check(ctx, w, t.typed)
-		return err == nil && checked.OK() && w.User != nil, err
+		right, err = s.compareMailed(ctx, o, t)
+	} else {
+		right, err = s.compareCode(ctx, o, m, t)
 	}
+	switch {
+	case errors.Is(err, guard.ErrSpent), errors.Is(err, guard.ErrShut), errors.Is(err, factor.ErrWait):
+		return false, nil // not everybody has such a limit
+	case fault.KindOf(err) == fault.NotFound, fault.KindOf(err) == fault.Forbidden:
+		return false, nil // none enrolled, or nothing but an enrolment is open
+	}
+	return err == nil && right, err
+}
+
+func (s *Service) compareMailed(ctx context.Context, o opened, t trial) (bool, error) {
+	if t.person.Address == "" {
+		return false, nil
+	}
+	w, err := s.mailbox(ctx, o, t.person, t.from)
+	if err != nil {
+		return false, err
+	}
+	checked, err := s.Mails.Check(ctx, w, t.typed)
+	return checked.OK() && w.User != nil, err
+}
+
+func (s *Service) compareCode(ctx context.Context, o opened, m Method, t trial) (bool, error) {
 	standing, known, err := s.standing(ctx, o, t.person)
 	if err != nil || !known {
 		return false, err
 	}
 	checked, err := s.Factors.Validate(ctx, o.whose(standing, m, t.from), t.code)
-	switch {
-	case errors.Is(err, guard.ErrShut), errors.Is(err, factor.ErrWait):
-		return false, nil // not everybody has such a limit
-	case fault.KindOf(err) == fault.NotFound, fault.KindOf(err) == fault.Forbidden:
-		return false, nil // none enrolled, or nothing but an enrolment is open
-	}
-	return err == nil && checked.OK(), err
+	return checked.OK(), err
 }
 
 // slowRate bounds tries at signing in to one address by codes alone, whether
-// it has a user or not. The guard's own budget tells the two apart, and is not
-// reached before this one.
+// it has a user or not. It is all that is told of limits here: the guard's own
+// budget, which only users have, is spent for longer each time.
 var slowRate = ephemeral.Rate{Burst: 5, Per: 15 * time.Minute}
 
 func (s *Service) slow(ctx context.Context, o opened, p person) error {
