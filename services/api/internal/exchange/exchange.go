@@ -35,8 +35,8 @@ import (
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/activity"
-	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/factor"
+	"countersign.dev/services/api/internal/flow"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/login"
@@ -99,7 +99,7 @@ var (
 	ErrStatus   = fault.New(fault.Malformed, "status_id_not_valid", "the status id is unknown, used, not proven yet, or belongs to something else; start the method again")
 	ErrTrack    = fault.New(fault.Malformed, "track_id_not_valid", "the track id is unknown, used, too old, or belongs to something else; begin the login again")
 	ErrNoCode   = fault.New(fault.Malformed, "code_missing", "send the code in pass_code, or the password in password")
-	ErrCode     = fault.New(fault.Malformed, "code_not_valid", "the code or password is wrong, was used, or is none")
+	ErrCode     = fault.New(fault.Malformed, "code_not_valid", "the code or password is wrong, was used, or comes after too many wrong ones: then wait before the next try")
 	ErrPassword = fault.New(fault.Malformed, "password_must_change", "the password is right, and is too old or was revoked: set another one, then sign in again")
 	ErrFresh    = fault.New(fault.Forbidden, "reauthentication_required", "factors are changed within five minutes of a sign-in with all that the user has; sign in again")
 	ErrSetUp    = fault.New(fault.NotFound, "not_configured", "the user has not set up that method")
@@ -123,17 +123,6 @@ type Sealer interface {
 // Index makes keyed digests.
 type Index interface {
 	Sum(purpose string, parts ...string) []byte
-}
-
-// Apps find apps.
-type Apps interface {
-	// AppByID finds an app of any tenant, or returns app.ErrNotFound.
-	AppByID(ctx context.Context, clientID string) (app.App, error)
-}
-
-// Organizations find organizations and their policy.
-type Organizations interface {
-	Organization(ctx context.Context, account, domain string) (tenant.Organization, error)
 }
 
 // Connections are the policies of organizations about second factors.
@@ -204,8 +193,8 @@ type Service struct {
 	Store         Store
 	Keys          Sealer
 	Index         Index
-	Apps          Apps
-	Organizations Organizations
+	Apps          flow.Apps
+	Organizations flow.Organizations
 	Connections   Connections
 	Users         Users
 	Passwords     Passwords

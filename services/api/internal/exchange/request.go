@@ -191,19 +191,5 @@ func (s *Service) left(r request) time.Duration {
 // app finds an active app with its living organization, or returns
 // flow.ErrClient.
 func (s *Service) app(ctx context.Context, clientID string) (app.App, tenant.Organization, error) {
-	if !app.IsID(clientID) {
-		return app.App{}, tenant.Organization{}, flow.ErrClient
-	}
-	a, err := s.Apps.AppByID(ctx, clientID)
-	if fault.KindOf(err) == fault.NotFound || err == nil && !a.Active {
-		return app.App{}, tenant.Organization{}, flow.ErrClient
-	}
-	if err != nil {
-		return app.App{}, tenant.Organization{}, err
-	}
-	org, err := s.Organizations.Organization(ctx, a.Tenant.Account, a.Org)
-	if fault.KindOf(err) == fault.NotFound || err == nil && (org.Deleted() || org.ID != a.Tenant.Org) {
-		return app.App{}, tenant.Organization{}, flow.ErrClient
-	}
-	return a, org, err
+	return flow.ActiveApp(ctx, s.Apps, s.Organizations, clientID)
 }

@@ -196,19 +196,25 @@ func (s *Service) client(ctx context.Context, in Asked) (app.App, error) {
 	return a, nil
 }
 
-// app finds an active app with its living organization.
+// app is ActiveApp.
 func (s *Service) app(ctx context.Context, clientID string) (app.App, tenant.Organization, error) {
+	return ActiveApp(ctx, s.Apps, s.Organizations, clientID)
+}
+
+// ActiveApp finds an active app with its living organization, or returns
+// ErrClient.
+func ActiveApp(ctx context.Context, apps Apps, organizations Organizations, clientID string) (app.App, tenant.Organization, error) {
 	if !app.IsID(clientID) {
 		return app.App{}, tenant.Organization{}, ErrClient
 	}
-	a, err := s.Apps.AppByID(ctx, clientID)
+	a, err := apps.AppByID(ctx, clientID)
 	if fault.KindOf(err) == fault.NotFound || err == nil && !a.Active {
 		return app.App{}, tenant.Organization{}, ErrClient
 	}
 	if err != nil {
 		return app.App{}, tenant.Organization{}, err
 	}
-	org, err := s.Organizations.Organization(ctx, a.Tenant.Account, a.Org)
+	org, err := organizations.Organization(ctx, a.Tenant.Account, a.Org)
 	if fault.KindOf(err) == fault.NotFound || err == nil && (org.Deleted() || org.ID != a.Tenant.Org) {
 		return app.App{}, tenant.Organization{}, ErrClient
 	}

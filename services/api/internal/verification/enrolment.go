@@ -21,7 +21,7 @@ type setupIn struct {
 	Name   string `in:"friendly_name" doc:"As device_name."`
 }
 
-type setupOut struct {
+type setupStartedOut struct {
 	Exchange *exchangeOut `json:"exchange_id"`
 	Sub      string       `json:"sub" doc:"The id of the user who is signed in, or else the masked one."`
 	StatusID string       `json:"status_id"`
@@ -36,47 +36,47 @@ func (in setupIn) enrolment(c pipeline.Call) (exchange.Enrolment, error) {
 	return exchange.Enrolment{Method: m, Phone: first(in.Mobile, in.Phone, in.Number), Name: first(in.Device, in.Name)}, err
 }
 
-func enrolling(e exchange.Enrolling, clientID string) setupOut {
-	return setupOut{
+func enrolling(e exchange.Enrolling, clientID string) setupStartedOut {
+	return setupStartedOut{
 		Exchange: exchanged(e.Step), Sub: e.Sub, StatusID: e.StatusID.Reveal(), Client: clientID, Text: e.MediumText,
 		Secret: e.Issued.Secret.Reveal(), URI: e.Issued.URI.Reveal(),
 	}
 }
 
-func (a *API) enrol(ctx context.Context, c pipeline.Call, in setupIn) (setupOut, error) {
+func (a *API) enrol(ctx context.Context, c pipeline.Call, in setupIn) (setupStartedOut, error) {
 	wanted, err := in.enrolment(c)
 	if err != nil {
-		return setupOut{}, err
+		return setupStartedOut{}, err
 	}
 	started, err := a.Flows.Enrol(ctx, from(c), c.User, wanted)
 	if err != nil {
-		return setupOut{}, err
+		return setupStartedOut{}, err
 	}
 	return enrolling(started, c.User.ClientID), nil
 }
 
-func (a *API) enrolInLogin(ctx context.Context, c pipeline.Call, in setupIn) (setupOut, error) {
+func (a *API) enrolInLogin(ctx context.Context, c pipeline.Call, in setupIn) (setupStartedOut, error) {
 	wanted, err := in.enrolment(c)
 	if err != nil {
-		return setupOut{}, err
+		return setupStartedOut{}, err
 	}
 	trackID := inPath(c, "track_id")
 	if trackID.IsZero() {
-		return setupOut{}, exchange.ErrTrack
+		return setupStartedOut{}, exchange.ErrTrack
 	}
 	stands, err := a.Flows.Precheck(ctx, trackID)
 	if err != nil {
-		return setupOut{}, err
+		return setupStartedOut{}, err
 	}
 	a.serve(ctx, c, stands.ClientID)
 	started, err := a.Flows.EnrolInLogin(ctx, from(c), trackID, wanted)
 	if err != nil {
-		return setupOut{}, err
+		return setupStartedOut{}, err
 	}
 	return enrolling(started, stands.ClientID), nil
 }
 
-type setUpOut struct {
+type setupConfirmedOut struct {
 	Exchange *exchangeOut `json:"exchange_id,omitempty"`
 	Sub      string       `json:"sub" doc:"As at the start."`
 	StatusID string       `json:"status_id" doc:"As at the start."`
@@ -86,17 +86,17 @@ type setUpOut struct {
 	Codes    []string     `json:"recovery_codes,omitempty" doc:"New recovery codes, where there are any. Shown this once; they are proven as BACKUPCODE."`
 }
 
-func (a *API) confirm(ctx context.Context, c pipeline.Call, in verifyIn) (setUpOut, error) {
+func (a *API) confirm(ctx context.Context, c pipeline.Call, in verifyIn) (setupConfirmedOut, error) {
 	v, err := in.verification(c)
 	if err != nil {
-		return setUpOut{}, err
+		return setupConfirmedOut{}, err
 	}
 	done, err := a.Flows.Confirm(ctx, from(c), v)
 	if err != nil {
-		return setUpOut{}, err
+		return setupConfirmedOut{}, err
 	}
 	step := proven(done.Step)
-	out := setUpOut{Exchange: step.Exchange, Sub: step.Sub, StatusID: step.StatusID, TrackID: step.TrackID, MFA: step.MFA, Reenrol: step.Reenrol}
+	out := setupConfirmedOut{Exchange: step.Exchange, Sub: step.Sub, StatusID: step.StatusID, TrackID: step.TrackID, MFA: step.MFA, Reenrol: step.Reenrol}
 	if len(done.Codes) > 0 {
 		out.Codes = strings.Split(factor.Lines(done.Codes), "\n")
 	}
