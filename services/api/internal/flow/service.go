@@ -100,6 +100,8 @@ type Service struct {
 // Browser is who sends a request.
 type Browser struct {
 	Cookie   secret.Text // what flows are bound to; empty where it has none
+	Device   secret.Text // what it is known by to users who have signed in here
+	Agent    string      // User-Agent, as it came
 	Sessions session.Set
 	Source   netip.Addr
 	TraceID  string
@@ -109,13 +111,18 @@ func (b Browser) by() activity.By { return activity.By{Actor: activity.User, Tra
 
 // Outcome is where a browser goes.
 type Outcome struct {
-	// Flow goes to the sign-in page; Back leads to the app. One of them is set.
-	Flow secret.Text
-	Back secret.Text
+	// Flow goes to the sign-in page; Back leads to the app; Realm names the
+	// account page that a sign-in without an app was for. One of them is set.
+	Flow  secret.Text
+	Back  secret.Text
+	Realm string
 	// Locale is the language that the app asks for, with Flow.
 	Locale string
 	// Cookie is what the browser is known by from now on, where it has none.
 	Cookie secret.Text
+	// Device is what the browser is known by to the user who has signed in, for
+	// a year; empty where that stays as it is.
+	Device secret.Text
 	// Sessions replaces the browser's set where it is set.
 	Sessions *session.Set
 }

@@ -17,7 +17,6 @@ import (
 	"countersign.dev/services/api/internal/login"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/session"
-	"countersign.dev/services/api/internal/tenant"
 )
 
 // Password takes the first proof of a flow. Whatever is wrong with it, the
@@ -250,20 +249,6 @@ func proofOf(method string) string {
 	return grant.App
 }
 
-// View is what the sign-in page shows. Nothing in it opens anything.
-type View struct {
-	Org     tenant.Organization
-	App     string // its name
-	Back    string // where it leads, for the content policy of the page
-	Locale  string
-	Second  bool   // the second factor is asked for
-	Address string // of the form, or masked of who is asked for the second factor
-	Apps    bool   // an authenticator app may make the code
-	Phone   string // masked; empty where no code can be sent
-	Said    Said
-	Until   time.Time
-}
-
 // Look returns what the page of a flow shows, and changes nothing.
 func (s *Service) Look(ctx context.Context, flow secret.Text, b Browser) (View, error) {
 	h, err := s.find(ctx, flow, b.Cookie)
@@ -274,7 +259,7 @@ func (s *Service) Look(ctx context.Context, flow secret.Text, b Browser) (View, 
 	if err != nil {
 		return View{}, err
 	}
-	v := View{Org: org, App: a.Name, Back: h.RedirectURI, Locale: h.Locale, Address: h.Typed, Said: h.Said, Until: h.Until}
+	v := View{Step: StepPassword, Org: org, Env: a.Tenant.Env, App: a.Name, Back: h.RedirectURI, Locale: h.Locale, Address: h.Typed, Said: h.Said, Until: h.Until}
 	half, err := s.half(ctx, h, b)
 	switch {
 	case errors.Is(err, errLate):
@@ -290,7 +275,7 @@ func (s *Service) Look(ctx context.Context, flow secret.Text, b Browser) (View, 
 	case err != nil:
 		return View{}, err
 	}
-	v.Second, v.Address = true, secret.MaskEmail(half.whose.User.Email.Written)
+	v.Step, v.Address = StepCode, secret.MaskEmail(half.whose.User.Email.Written)
 	for _, f := range half.whose.Factors {
 		v.Apps = v.Apps || f.Method == factor.App
 	}

@@ -11,11 +11,10 @@ import (
 	"countersign.dev/services/api/internal/pipeline"
 )
 
-// SignIn is the page on which people sign in to an app: address and password
-// first, then a code of their second factor. It is plain HTML with forms, and
-// every form is answered by going on to a page, never by one (R-149): nothing
-// is sent twice by going back. Recovery codes are not taken here, since one
-// obliges to enrol a new factor, for which there is no page.
+// SignIn is the page on which people sign in, a step at a time. It is plain
+// HTML with forms, and every form is answered by going to the page again (R-149):
+// nothing is sent twice by going back, and what the page shows is where the
+// sign-in has come to.
 type SignIn struct {
 	Flows   Flows
 	BaseURL string // decides names of cookies and paths; no header does
@@ -25,102 +24,81 @@ type SignIn struct {
 // Flows is what the page calls; flow.Service implements it.
 type Flows interface {
 	Look(ctx context.Context, flow secret.Text, b flow.Browser) (flow.View, error)
+	Turn(ctx context.Context, flow secret.Text, b flow.Browser, to flow.Step) (flow.Outcome, error)
+	Address(ctx context.Context, flow secret.Text, b flow.Browser, email string) (flow.Outcome, error)
 	Password(ctx context.Context, flow secret.Text, b flow.Browser, email string, plain secret.Text) (flow.Outcome, error)
+	Link(ctx context.Context, flow secret.Text, b flow.Browser, email string) (flow.Outcome, error)
+	Shown(ctx context.Context, flow secret.Text, b flow.Browser, typed secret.Text) (flow.Outcome, error)
+	Forgot(ctx context.Context, flow secret.Text, b flow.Browser, email string) (flow.Outcome, error)
+	Renew(ctx context.Context, flow secret.Text, b flow.Browser, plain secret.Text) (flow.Outcome, error)
 	Code(ctx context.Context, flow secret.Text, b flow.Browser, typed secret.Text) (flow.Outcome, error)
 	Send(ctx context.Context, flow secret.Text, b flow.Browser) (flow.Outcome, error)
+	Recover(ctx context.Context, flow secret.Text, b flow.Browser, typed secret.Text) (flow.Outcome, error)
+	Enrol(ctx context.Context, flow secret.Text, b flow.Browser, method, number string) (flow.Outcome, error)
+	Confirm(ctx context.Context, flow secret.Text, b flow.Browser, typed secret.Text) (flow.Outcome, error)
+	Saved(ctx context.Context, flow secret.Text, b flow.Browser, saved bool) (flow.Outcome, error)
+	Consent(ctx context.Context, flow secret.Text, b flow.Browser, given bool) (flow.Outcome, error)
+	Again(ctx context.Context, flow secret.Text, b flow.Browser) (flow.Outcome, error)
 }
 
 var _ Flows = (*flow.Service)(nil)
 
-// The paths.
+// The paths. What follows SignInPath in the others is the step, or what is done
+// there.
 const (
 	SignInPath = "/login"
 	CodePath   = "/login/code"
 	SendPath   = "/login/send"
+	// SavePath is where the recovery codes are handed out as a file.
+	SavePath = "/login/recovery-codes.txt"
 )
 
 // Routes is the table of the page.
 func (p *SignIn) Routes() []pipeline.Route {
-	page := func(method, path, summary string, success int) pipeline.Route {
-		return pipeline.Route{
-			Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(p.BaseURL).BrowserName(),
-			Credential: pipeline.None, Reach: pipeline.Nobody, Rate: pipeline.RatePages, WriteFault: WriteFault,
-		}
-	}
-	form := func(path, summary string, within time.Duration, handler pipeline.Handler) pipeline.Route {
-		r := page(http.MethodPost, path, summary, http.StatusSeeOther)
-		r.Form, r.Strict, r.BodyOnly, r.Rate, r.Within = true, true, true, rateSignIn, within
-		r.Handler, r.Write = handler, pipeline.Depart
-		return r
-	}
-	show := page(http.MethodGet, SignInPath, "Show the sign-in page of a request", http.StatusOK)
+	show := p.page(http.MethodGet, SignInPath, "Show the sign-in page of a request, or lead on when it is done", http.StatusOK)
 	show.Handler, show.Write = pipeline.Handle(p.show), p.write
+	save := p.page(http.MethodGet, SavePath, "Save new recovery codes as a text file", http.StatusOK)
+	save.Handler, save.Write = pipeline.Handle(p.save), p.writeFile
 	return []pipeline.Route{
-		show,
-		form(SignInPath, "Sign in with address and password", pipeline.WithinHash, pipeline.Handle(p.password)),
-		form(CodePath, "Sign in with a code of a second factor", pipeline.WithinCheck, pipeline.Handle(p.code)),
-		form(SendPath, "Send a code to the user's phone", pipeline.WithinSend, pipeline.Handle(p.send)),
+		show, save,
+		p.form(SignInPath, "Sign in with address and password", pipeline.WithinHash, pipeline.Handle(p.password)),
+		p.form("/login/turn", "Turn to another way of signing in", 0, pipeline.Handle(p.turn)),
+		p.form("/login/address", "Say whose address it is", 0, pipeline.Handle(p.address)),
+		p.form("/login/link", "Have a link sent to sign in with", pipeline.WithinSend, pipeline.Handle(p.link)),
+		p.form("/login/shown", "Sign in with the code that another browser shows", pipeline.WithinCheck, pipeline.Handle(p.shown)),
+		p.form("/login/forgot", "Have a link sent to set another password with", pipeline.WithinSend, pipeline.Handle(p.forgot)),
+		p.form("/login/renew", "Set another password in place of one that must change", pipeline.WithinHash, pipeline.Handle(p.renew)),
+		p.form(CodePath, "Sign in with a code of a second factor", pipeline.WithinCheck, pipeline.Handle(p.code)),
+		p.form(SendPath, "Send a code to the user's phone", pipeline.WithinSend, pipeline.Handle(p.send)),
+		p.form("/login/recovery", "Use a recovery code in place of a second factor", pipeline.WithinHash, pipeline.Handle(p.recover)),
+		p.form("/login/enrol", "Begin to enrol an authenticator app or a phone", pipeline.WithinSend, pipeline.Handle(p.enrol)),
+		p.form("/login/confirm", "Confirm an enrolment with its first code", pipeline.WithinHash, pipeline.Handle(p.confirm)),
+		p.form("/login/codes", "Go on from the recovery codes", 0, pipeline.Handle(p.saved)),
+		p.form("/login/consent", "Say whether an app may have what it asks for", 0, pipeline.Handle(p.consent)),
+		p.form("/login/again", "Go on to the app once more", 0, pipeline.Handle(p.again)),
 	}
+}
+
+func (p *SignIn) page(method, path, summary string, success int) pipeline.Route {
+	return pipeline.Route{
+		Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(p.BaseURL).BrowserName(),
+		Credential: pipeline.None, Reach: pipeline.Nobody, Rate: pipeline.RatePages, WriteFault: WriteFault,
+	}
+}
+
+func (p *SignIn) form(path, summary string, within time.Duration, handler pipeline.Handler) pipeline.Route {
+	r := p.page(http.MethodPost, path, summary, http.StatusSeeOther)
+	r.Form, r.Strict, r.BodyOnly, r.Rate, r.Within = true, true, true, rateSignIn, within
+	r.Handler, r.Write = handler, pipeline.Depart
+	return r
 }
 
 // rateSignIn is for forms with something to compare: refused while they cannot
 // be counted.
 var rateSignIn = pipeline.Rate{Class: "sign_in", Rate: pipeline.RatePages.Rate, Essential: true}
 
-type signInIn struct {
-	Request secret.Text `in:"requestId" doc:"The request that the page is about."`
-	View    string      `in:"view_type" doc:"login; looked at by nobody yet."`
-	Lang    string      `in:"lang" doc:"Languages for the page, the most wanted first."`
-}
-
-type passwordForm struct {
-	Request   secret.Text `in:"requestId" doc:"The request that the form is about."`
-	PageToken secret.Text `in:"page_token"` // read by the pipeline, as in all forms
-	Email     string      `in:"email"`
-	Password  secret.Text `in:"password"`
-}
-
-type codeForm struct {
-	Request   secret.Text `in:"requestId" doc:"The request that the form is about."`
-	PageToken secret.Text `in:"page_token"`
-	Code      secret.Text `in:"code"`
-}
-
-type sendForm struct {
-	Request   secret.Text `in:"requestId" doc:"The request that the form is about."`
-	PageToken secret.Text `in:"page_token"`
-}
-
-// signInPage is what the page is made of.
-type signInPage struct {
-	view    flow.View
-	request secret.Text
-	token   secret.Text
-	lang    string
-}
-
-func (p *SignIn) show(ctx context.Context, c pipeline.Call, in signInIn) (signInPage, error) {
-	view, err := p.Flows.Look(ctx, in.Request, browserOf(c))
-	return signInPage{view, in.Request, c.PageToken, in.Lang}, err
-}
-
-func (p *SignIn) password(ctx context.Context, c pipeline.Call, in passwordForm) (pipeline.Departure, error) {
-	out, err := p.Flows.Password(ctx, in.Request, browserOf(c), in.Email, in.Password)
-	return p.onward(out), err
-}
-
-func (p *SignIn) code(ctx context.Context, c pipeline.Call, in codeForm) (pipeline.Departure, error) {
-	out, err := p.Flows.Code(ctx, in.Request, browserOf(c), in.Code)
-	return p.onward(out), err
-}
-
-func (p *SignIn) send(ctx context.Context, c pipeline.Call, in sendForm) (pipeline.Departure, error) {
-	out, err := p.Flows.Send(ctx, in.Request, browserOf(c))
-	return p.onward(out), err
-}
-
 func browserOf(c pipeline.Call) flow.Browser {
-	return flow.Browser{Cookie: c.Cookie, Sessions: c.Sessions, Source: c.Source, TraceID: c.TraceID}
+	return flow.Browser{Cookie: c.Cookie, Sessions: c.Sessions, Source: c.Source, TraceID: c.TraceID, Agent: c.Request.UserAgent()}
 }
 
 // onward is where the browser goes: to the app, or to the page again.
@@ -129,7 +107,10 @@ func (p *SignIn) onward(out flow.Outcome) pipeline.Departure {
 	if out.Sessions != nil {
 		d.Cookies = append(d.Cookies, pipeline.CookiesOf(p.BaseURL).Sessions(*out.Sessions))
 	}
-	if out.Back.IsZero() {
+	switch {
+	case out.Realm != "":
+		d.To = secret.New(p.path("/account/" + out.Realm))
+	case out.Back.IsZero():
 		query := url.Values{"requestId": {out.Flow.Reveal()}, "view_type": {"login"}}
 		if out.Locale != "" {
 			query.Set("lang", out.Locale)

@@ -2,6 +2,7 @@ package pages
 
 import (
 	_ "embed"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"countersign.dev/services/api/internal/flow"
+	"countersign.dev/services/api/internal/pipeline"
 )
 
 //go:embed signin.html
@@ -19,21 +21,34 @@ var signInTemplates = withLayout("sign in", signInHTML)
 func (p *SignIn) write(w http.ResponseWriter, r *http.Request, status int, answer any) {
 	page, _ := answer.(signInPage) // what show returns
 	view := page.view
+	if view.Step == flow.StepLeave {
+		pipeline.Depart(w, r, http.StatusSeeOther, p.onward(view.Outcome))
+		return
+	}
 	words := signInWordsFor(r, page.lang, view.Org.Locale)
 	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", view.App, "{user}", view.Address, "{phone}", view.Phone)
 	heading, text := words.First.Heading, words.First.Text
-	if view.Second {
+	if view.Step == flow.StepCode {
 		heading, text = words.Second.Heading, words.Second.Text
 	}
 	err := send(w, status, signInTemplates.Lookup("sign in"), "'self' "+originOf(view.Back), map[string]any{
 		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Heading": fill.Replace(heading), "Text": fill.Replace(text),
 		"SendText": fill.Replace(words.SendText), "Said": words.about(view.Said, view.Until.Sub(p.Now())),
-		"View": view, "Request": page.request.Reveal(), "PageToken": page.token.Reveal(),
+		"View": view, "Second": view.Step == flow.StepCode, "Request": page.request.Reveal(), "PageToken": page.token.Reveal(),
 		"PasswordAction": p.path(SignInPath), "CodeAction": p.path(CodePath), "SendAction": p.path(SendPath),
 	})
 	if err != nil {
 		WriteFault(w, r, err)
 	}
+}
+
+// writeFile hands out the recovery codes.
+func (p *SignIn) writeFile(w http.ResponseWriter, _ *http.Request, status int, answer any) {
+	file, _ := answer.(recoveryFile) // what save returns
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="recovery-codes.txt"`)
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, strings.Join(file.view.Recovery, "\r\n")+"\r\n") // the client is gone, if anything
 }
 
 // originOf is where a form's answer may lead beside here: browsers hold the
