@@ -66,6 +66,8 @@ type Parts struct {
 	Log       *slog.Logger
 	// Inbox serves the page /inbox, which shows every code: dev only.
 	Inbox bool
+	// Demo answers at /demo and below, beside the routes of the tables: dev only.
+	Demo http.Handler
 }
 
 // Service is a wired api service.
@@ -85,7 +87,8 @@ type Service struct {
 	sessions  *session.Service
 	reminders *password.Reminders
 	turns     *hashing.Pool
-	filter    *filterFile // nil without one
+	filter    *filterFile  // nil without one
+	demo      http.Handler // nil but in dev
 	handler   http.Handler
 	tls       *tls.Config // nil serves plain HTTP
 	listener  net.Listener
@@ -100,7 +103,7 @@ type Service struct {
 // later. Redis and NATS may be down: what needs them answers 503 until they
 // are back.
 func New(ctx context.Context, cfg Config, parts Parts) (*Service, error) {
-	s := &Service{cfg: cfg, log: parts.Log, short: parts.Ephemeral, bus: parts.Bus, telemetry: parts.Telemetry}
+	s := &Service{cfg: cfg, log: parts.Log, short: parts.Ephemeral, bus: parts.Bus, telemetry: parts.Telemetry, demo: parts.Demo}
 	if err := s.build(ctx, parts.Inbox); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -220,6 +223,10 @@ func (s *Service) route() (http.Handler, error) {
 	}
 	mux := chi.NewRouter()
 	s.pipeline.Mount(mux, s.tables...)
+	if s.demo != nil {
+		mux.Handle("/demo", s.demo)
+		mux.Handle("/demo/*", s.demo)
+	}
 	return web.House(web.Config{
 		Log: s.log, TrustedProxies: proxies, HSTS: strings.HasPrefix(s.cfg.BaseURL, "https:"), DocsURL: s.cfg.BaseURL, Observe: s.metrics.request,
 		Allow: func(r *http.Request) string { return pipeline.Allowed(mux, r) },

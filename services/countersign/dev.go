@@ -18,6 +18,7 @@ import (
 	"countersign.dev/pkg/service"
 	"countersign.dev/pkg/telemetry"
 	"countersign.dev/services/api"
+	"countersign.dev/services/countersign/demoapp"
 	"countersign.dev/services/email"
 	"countersign.dev/services/sms"
 )
@@ -64,13 +65,14 @@ type dev struct {
 	telemetry *telemetry.Telemetry
 	bus       *bus.Bus
 	api       *api.Service
+	demo      *demoapp.App
 	sms       *sms.Service
 	email     *email.Service
 	closers   []func()
 }
 
 func openDev(ctx context.Context, cfg devConfig, dir string, p *process) (*dev, error) {
-	d := &dev{process: p, cfg: cfg, home: devHome{dir}, telemetry: telemetry.New("dev", api.Version)}
+	d := &dev{process: p, cfg: cfg, home: devHome{dir}, telemetry: telemetry.New("dev", api.Version), demo: demoapp.New()}
 	d.log = logs.New(p.stderr, logs.Config{Level: cfg.LogLevel, Format: "text"})
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
@@ -109,7 +111,7 @@ func (d *dev) open(ctx context.Context) error {
 	d.api, err = api.New(ctx, api.Config{
 		Addr: d.cfg.Addr, BaseURL: "http://" + d.cfg.Addr, DatabaseURL: database, SealKeys: keys.seal, DeliveryKeys: keys.delivery,
 		IndexKey: keys.index, Guesses: 5, GuessCap: 100, SMSCodeLife: 5 * time.Minute, SMSCodeTries: 5, InsecureDev: true,
-	}, api.Parts{Ephemeral: short, Bus: d.bus, Telemetry: d.telemetry, Log: d.log, Inbox: true})
+	}, api.Parts{Ephemeral: short, Bus: d.bus, Telemetry: d.telemetry, Log: d.log, Inbox: true, Demo: d.demo})
 	return err
 }
 
@@ -164,22 +166,27 @@ func (d *dev) welcome(ctx context.Context) error {
 		}
 		return fmt.Errorf("play the tour: %w", err)
 	}
+	if err := d.settleDemo(ctx, base, env); err != nil {
+		return fmt.Errorf("set the demo up: %w", err)
+	}
 	env["COUNTERSIGN_URL"] = base
 	if err := d.home.writeEnv(env); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.stdout, nextSteps, base, base, base, d.cfg.OpsAddr, d.home.path("dev.env"), newSignIn(base, env["COUNTERSIGN_APP_CLIENT_ID"]).steps())
+	fmt.Fprintf(d.stdout, nextSteps, base, demoSteps(env), base, base, d.cfg.OpsAddr, d.home.path("dev.env"), newSignIn(base, env["COUNTERSIGN_APP_CLIENT_ID"]).steps())
 	<-ctx.Done()
 	return nil
 }
 
 const nextSteps = `
 Countersign is up: %s (Ctrl-C stops it)
+  demo     %s
   inbox    %s/inbox shows every message as it arrives
   API      %s/docs shows every call, and tries it
   health   http://%s/readyz, and /metrics
   shell    . %s   sets COUNTERSIGN_URL, _ACCOUNT, _CLIENT_ID, _CLIENT_SECRET, _ORG, _USER_ID,
            _APP_CLIENT_ID, _APP_REDIRECT_URI: the demo app, a public OAuth client
+           _DEMO_URL, _DEMO_CLIENT_ID, _DEMO_EMAIL, _DEMO_PASSWORD: the app at /demo, and who may sign in
 %s
 Send yourself a code:
   TOKEN=$(curl -s "$COUNTERSIGN_URL/api/v2/oauth/token" -d grant_type=client_credentials \
@@ -205,5 +212,6 @@ func (d *dev) firstStart(ctx context.Context, base string) (map[string]string, e
 		"COUNTERSIGN_ACCOUNT": demoAccount, "COUNTERSIGN_CLIENT_ID": t.key.id, "COUNTERSIGN_CLIENT_SECRET": t.key.secret,
 		"COUNTERSIGN_ORG": t.org, "COUNTERSIGN_USER_ID": t.user,
 		"COUNTERSIGN_APP_CLIENT_ID": t.appID, "COUNTERSIGN_APP_REDIRECT_URI": demoCallback,
+		demoEmailName: cleoEmail, demoPasswordName: cleoPassword,
 	}, nil
 }

@@ -18,6 +18,7 @@ const (
 	demoEmail   = "ana@demo.example"
 	demoPhone   = "+4915112345678"
 	benEmail    = "ben@demo.example"
+	cleoEmail   = "cleo@demo.example"
 )
 
 // tour plays an SMS challenge, an authenticator app, the life of a password, a
@@ -97,7 +98,10 @@ func (t *tour) play(ctx context.Context) error {
 	if err := t.signIns(ctx); err != nil {
 		return err
 	}
-	return t.ownPage(ctx)
+	if err := t.ownPage(ctx); err != nil {
+		return err
+	}
+	return t.newcomer(ctx)
 }
 
 func (t *tour) signIn(ctx context.Context) error {

@@ -49,6 +49,7 @@ func TestDev(t *testing.T) {
 	d.browserIsPlayed(t, p.Stdout())
 	d.ownPageIsPlayed(t, p.Stdout())
 	d.addressOpens(t, p.Stdout())
+	d.demoIsServed(t, p.Stdout())
 	d.activityHolds(t) // while the services run
 	before := d.deliveries(t)
 	if before == 0 {
@@ -59,12 +60,14 @@ func TestDev(t *testing.T) {
 	if exit := p.Stop(); exit != 0 || time.Since(begun) > stopLimit {
 		t.Errorf("stopped with exit code %d after %v, want 0 within %v", exit, time.Since(begun), stopLimit)
 	}
+	d = d.moved(t) // what is registered goes along to another port
 	again := d.start(t)
 	again.Await("Countersign is up")
 	if strings.Contains(again.Stdout(), "First start") {
 		t.Errorf("the second start plays the tour again:\n%s", again.Stdout())
 	}
 	d.addressOpens(t, again.Stdout())
+	d.demoIsServed(t, again.Stdout())
 	if after := d.deliveries(t); after != before {
 		t.Errorf("%d deliveries after the second start, %d before", after, before)
 	}
@@ -169,7 +172,7 @@ func (d devPlace) deliveries(t *testing.T) int {
 func (d devPlace) inboxShowsTheMessage(t *testing.T) {
 	t.Helper()
 	app := d.app(t)
-	newest := app.Call("GET", app.Path("inbox"), "per_page=1").Want(200).Items()
+	newest := app.Call("GET", app.Path("inbox"), "per_page=1", "to=+4915112345678").Want(200).Items()
 	if len(newest) != 1 {
 		t.Fatalf("%d messages in the inbox, want at least 1", len(newest))
 	}
