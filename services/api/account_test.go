@@ -82,7 +82,7 @@ func TestASignInReplacesWhatTheBrowserHad(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, p *parts) {
 		s := newStage(t, start(t, p).passwords())
-		s.withPassword("ana@acme.test", plain)
+		s.second(false).withPassword("ana@acme.test", plain)
 		a, realm := s.shop(), session.Realm(s.org, s.env)
 		thief := s.signIn(s.browser(), a.ID, s.newUser("eve@acme.test", "+4915112345679"))
 		planted := secret.New(strings.Repeat("A", 43))
@@ -98,7 +98,7 @@ func TestASignInReplacesWhatTheBrowserHad(t *testing.T) {
 		}
 		before := s.signedIn(a)
 		old := before.set()
-		s.enrolPhone()
+		s.second(true).enrolPhone()
 		page := before.visit(http.MethodGet, before.authorize(wanted(a)).to(), nil).want(http.StatusOK)
 		before.submit(page, "/login/code", "code="+s.sentCode()).wantCode(http.StatusSeeOther)
 		if before.set().Token(realm).Reveal() == old.Token(realm).Reveal() {

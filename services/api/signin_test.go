@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,6 +42,14 @@ func (h *house) shop(change ...func(*api.NewApp)) api.App {
 		h.t.Fatal(err)
 	}
 	return made
+}
+
+// second switches second factors on or off. Where they are on, who has none
+// enrols one at the sign-in.
+func (h *house) second(on bool) *house {
+	h.t.Helper()
+	h.call("PUT", "/api/v2/org/"+h.org+"/totp-connection", "active="+strconv.FormatBool(on)).want(200)
+	return h
 }
 
 // wanted is an authorization request that is good.
@@ -105,7 +114,20 @@ func (b *browser) fill(page *reply, action string, typed ...string) url.Values {
 // submit fills the form and sends it.
 func (b *browser) submit(page *reply, action string, typed ...string) *reply {
 	b.h.t.Helper()
-	return b.visit(http.MethodPost, action, b.fill(page, action, typed...))
+	return b.led(b.visit(http.MethodPost, action, b.fill(page, action, typed...)))
+}
+
+// led goes on with an answer for whose sign-in nothing is left to do: the page
+// that it leads to leads on.
+func (b *browser) led(sent *reply) *reply {
+	b.h.t.Helper()
+	if !strings.HasPrefix(sent.to(), "/login?") {
+		return sent
+	}
+	if on := b.visit(http.MethodGet, sent.to(), nil); on.status != http.StatusOK {
+		return on
+	}
+	return sent
 }
 
 // next follows an answer to the page that it leads to.

@@ -43,6 +43,14 @@ func (s *Service) ReadDigits(ctx context.Context, source netip.Addr, text secret
 	return s.malformed(ctx, source)
 }
 
+// ReadRecovery is ReadCode where nothing but a recovery code can be meant.
+func (s *Service) ReadRecovery(ctx context.Context, source netip.Addr, text secret.Text) (Code, error) {
+	if code, ok := parseRecoveryCode(text.Reveal()); ok {
+		return Code{recovery: code}, nil
+	}
+	return s.malformed(ctx, source)
+}
+
 func (s *Service) malformed(ctx context.Context, source netip.Addr) (Code, error) {
 	if err := s.Guard.Malformed(ctx, source); err != nil {
 		return Code{}, err

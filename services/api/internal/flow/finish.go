@@ -8,57 +8,104 @@ import (
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/login"
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/user"
 )
 
-// proven ends a flow whose login is complete: the browser's session is begun or
-// raised, and the app gets a code. Of many that come here with one flow, one
-// gets through.
-func (s *Service) proven(ctx context.Context, h held, a app.App, l login.Login, b Browser) (Outcome, error) {
-	taken, err := s.take(ctx, h)
+// complete goes on from a login for which all is proven that the user has. Who
+// has no second factor yet enrols one first, where they are switched on.
+func (s *Service) complete(ctx context.Context, h at, done login.Completed, b Browser) error {
+	l := done.Login
+	h.Login, h.Renewing = &l, done.MustChange
+	standing, err := s.Factors.Find(ctx, h.app.Tenant, h.UserID)
 	if err != nil {
-		return Outcome{}, err
+		return err
 	}
-	if !taken {
-		return Outcome{}, ErrOver
+	if mustEnrol(h.app, standing) && !strong(l.AMR) {
+		return s.enrols(ctx, second{at: h}, b)
 	}
-	if h.ACR == grant.TwoFactors && !strong(l.AMR) {
-		return s.back(h.Request, refusedUnmet.query())
+	return s.onward(ctx, h)
+}
+
+// onward goes to the next thing that is left to do before the browser leaves,
+// in the order of the cases.
+func (s *Service) onward(ctx context.Context, h at) error {
+	asks, err := s.asks(ctx, h)
+	switch {
+	case err != nil:
+		return err
+	case len(h.Codes) > 0:
+		h.Step = StepCodes
+	case h.Renewing:
+		h.Step = StepRenew
+	case asks:
+		h.Step = StepConsent
+	default:
+		h.Step = StepLeave
 	}
-	token, of, err := s.session(ctx, a, l, b)
+	return s.move(ctx, h.held, "")
+}
+
+// leave ends a flow in which nothing is left to do: the browser's session is
+// begun or raised, and the app gets a code. Of many that come here with one
+// flow, one gets through; gone is true for the others.
+func (s *Service) leave(ctx context.Context, h at, b Browser) (out Outcome, gone bool, err error) {
+	left, err := s.finish(ctx, h.held)
+	if err != nil || !left {
+		return Outcome{}, err == nil, err
+	}
+	if h.Login == nil {
+		out, err = s.raised(ctx, h, b)
+		return out, false, err
+	}
+	l := *h.Login
+	standing, err := s.Factors.Find(ctx, h.app.Tenant, l.UserID)
+	switch {
+	case err != nil:
+		return Outcome{}, false, ErrOver.Because(err)
+	case standing.Connection.Active && standing.Enrolled() && !strong(l.AMR): // enrolled elsewhere, meanwhile
+		return Outcome{}, false, ErrOver
+	case h.ACR == grant.TwoFactors && !strong(l.AMR):
+		out, err = s.back(h.Request, refusedUnmet.query())
+		return out, false, err
+	}
+	token, of, err := s.session(ctx, h.app, l, b)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, false, err
 	}
-	out, err := s.code(ctx, h.Flow, of)
+	out, err = s.lead(ctx, h.Flow, of)
 	if err == nil {
 		// A new password ends what is stored by then; what was stored since is
 		// found here.
 		err = s.Logins.Current(ctx, l)
 	}
 	if err != nil {
-		return Outcome{}, errors.Join(err, s.Sessions.End(ctx, a.Tenant, of.ID))
+		return Outcome{}, false, errors.Join(err, s.Sessions.End(ctx, h.app.Tenant, of.ID))
 	}
-	return signedIn(out, a, b, token), nil
+	return signedIn(out, h.app, b, token), false, nil
 }
 
 // raised ends a flow in which somebody who was signed in has added a factor.
-func (s *Service) raised(ctx context.Context, h held, a app.App, has session.Session, proof string, b Browser) (Outcome, error) {
-	taken, err := s.take(ctx, h)
+func (s *Service) raised(ctx context.Context, h at, b Browser) (Outcome, error) {
+	has, _, err := s.signedIn(ctx, h.app, b)
+	if err == nil && (has == nil || has.ID != h.SessionID) {
+		err = ErrOver
+	}
 	if err != nil {
 		return Outcome{}, err
 	}
-	if !taken {
-		return Outcome{}, ErrOver
+	if h.Proof == "" { // nothing but consent was left to do
+		return s.lead(ctx, h.Flow, *has)
 	}
-	token, of, err := s.Sessions.Raise(ctx, has, proof)
+	token, of, err := s.Sessions.Raise(ctx, *has, h.Proof)
 	if err != nil {
 		return Outcome{}, err
 	}
-	out, err := s.code(ctx, h.Flow, of)
-	return signedIn(out, a, b, token), err
+	out, err := s.lead(ctx, h.Flow, of)
+	return signedIn(out, h.app, b, token), err
 }
 
 // session is the browser's session after a login. Who was signed in here
@@ -93,6 +140,15 @@ func signedIn(out Outcome, a app.App, b Browser, token secret.Text) Outcome {
 	return out
 }
 
+// lead leads a browser with a session to the app, with a code, or to the
+// account page.
+func (s *Service) lead(ctx context.Context, f Flow, of session.Session) (Outcome, error) {
+	if f.Own {
+		return Outcome{Realm: session.Realm(of.Org, of.Tenant.Env)}, nil
+	}
+	return s.code(ctx, f, of)
+}
+
 // code makes the code of a session for the app and leads back with it. What it
 // says of who proved what, and when, is the session's. It returns
 // ErrOver for a session, a user or an app that has ended at this moment.
@@ -120,4 +176,23 @@ func (s *Service) code(ctx context.Context, f Flow, of session.Session) (Outcome
 func (s *Service) back(r Request, with url.Values) (Outcome, error) {
 	to, err := Way{URI: r.RedirectURI, Mode: r.Mode, State: r.State, Issuer: s.BaseURL}.With(with)
 	return Outcome{Back: to}, err
+}
+
+// signedIn reads the browser's session with the organization of an app, nil
+// for none, and what second factors its user has.
+func (s *Service) signedIn(ctx context.Context, a app.App, b Browser) (has *session.Session, of factor.Standing, err error) {
+	realm := session.Realm(a.Org, a.Tenant.Env)
+	held := b.Sessions.Token(realm)
+	if held.IsZero() {
+		return nil, factor.Standing{}, nil
+	}
+	found, err := s.Sessions.FindIn(ctx, realm, held)
+	if isNone(err) || err == nil && found.Tenant != a.Tenant {
+		return nil, factor.Standing{}, nil
+	}
+	if err != nil {
+		return nil, factor.Standing{}, err
+	}
+	of, err = s.Factors.Find(ctx, a.Tenant, found.User.ID)
+	return &found, of, err
 }

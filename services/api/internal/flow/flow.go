@@ -25,6 +25,7 @@ import (
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/login"
 )
 
 const (
@@ -39,21 +40,54 @@ const (
 type Flow struct {
 	Request   `json:"request"`
 	RequestID string `json:"request_id"` // its public name
-	// Browser is the digest of the cookie of the browser that it began in.
+	// Browser is the digest of the cookie of the browser that it began in;
+	// Network and Agent are what may be said of that browser in another one.
 	Browser []byte `json:"browser"`
+	Network string `json:"network"`
+	Agent   string `json:"agent"`
+	// Token is what the flow is found by, for a link that leads back to it: the
+	// record is sealed.
+	Token string `json:"token"`
+	Step  Step   `json:"step"`
 	// UserID is whose first half is proven, empty for nobody's. SessionID says
 	// that it was proven in this session of the browser, which a second factor
 	// then raises.
 	UserID    string `json:"user_id"`
 	SessionID string `json:"session_id"`
+	// Login is all that was proven, once it is enough for the user; a session
+	// that is raised has Proof instead. Renewing says that the login needs
+	// another password before it is good for anything.
+	Login    *login.Login `json:"login,omitempty"`
+	Proof    string       `json:"proof,omitempty"`
+	Renewing bool         `json:"renewing,omitempty"`
+	Allowed  bool         `json:"allowed,omitempty"` // the user was asked for consent, and gave it
+	// Recovered says that a recovery code was used in this flow, which an
+	// enrolment has to follow.
+	Recovered bool      `json:"recovered,omitempty"`
+	Enrolling enrolling `json:"enrolling,omitzero"`
+	Codes     []string  `json:"codes,omitempty"` // recovery codes that are not saved yet
 	// Typed is the address in the form.
 	Typed string `json:"typed"`
 	// Said is what the page says about the last try, and Until when another one
 	// may be made, where there is a time.
-	Said  Said      `json:"said"`
-	Until time.Time `json:"until"`
-	Tries int       `json:"tries"`
-	At    time.Time `json:"at"`
+	Said   Said      `json:"said"`
+	Until  time.Time `json:"until"`
+	Advice Advice    `json:"advice,omitempty"`
+	// Sent says that a code was sent to the phone, and SendAt when another one
+	// may be asked for.
+	Sent   bool      `json:"sent,omitempty"`
+	SendAt time.Time `json:"send_at,omitzero"`
+	// Elsewhere says that the link was opened in another browser.
+	Elsewhere bool      `json:"elsewhere,omitempty"`
+	Tries     int       `json:"tries"`
+	At        time.Time `json:"at"`
+}
+
+// enrolling is the factor whose first code is awaited.
+type enrolling struct {
+	URI    string `json:"uri,omitempty"`
+	Secret string `json:"secret,omitempty"`
+	Phone  string `json:"phone,omitempty"` // masked
 }
 
 // Said is what became of a try.
@@ -73,6 +107,16 @@ const (
 	Sent      Said = "sent"      // a code, just now
 	Refused   Said = "refused"   // to send another one so soon
 	Shut      Said = "shut"      // the second factors take no codes
+	Lapsed    Said = "lapsed"    // the password is so old that a link alone replaces it
+	Weak      Said = "weak"      // the new password: see Advice
+	NoRenewal Said = "renewal"   // the new password was not taken, for a reason that is none of it
+	NoNumber  Said = "number"    // no phone that can get codes here
+	NotSaved  Said = "not_saved" // the box was not ticked
+	Stale     Said = "stale"     // the enrolment took too long: here is another
+	NoAddress Said = "address"   // that is no address
+	OtherOrg  Said = "other_org" // the address is of another organization
+	Changed   Said = "changed"   // the password was set; sign in with it
+	OneADay   Said = "one_a_day" // a second recovery code within a day
 )
 
 // What may go wrong, as somebody reads it who looks at a page.
@@ -84,9 +128,6 @@ var (
 	ErrOther = fault.New(fault.Forbidden, "sign_in_other_user", "the app asks for another user than the one who has signed in; go back to the app and sign in as that user")
 	// ErrTries ends a flow with too many wrong tries.
 	ErrTries = fault.New(fault.Forbidden, "sign_in_tries", "too many tries of this sign-in were wrong; go back to the app and begin again")
-	// ErrPassword answers for a right password that is good for nothing but
-	// setting another one.
-	ErrPassword = fault.New(fault.Forbidden, "password_must_change", "the password is right, and is too old or was revoked: ask the app for a link to set another one, then sign in again")
 	// ErrMethod answers where nothing that the user has is allowed for the app.
 	ErrMethod = fault.New(fault.Forbidden, "sign_in_method", "the app allows no way of signing in that this user has; ask its operator")
 	// ErrClient answers for apps that are not there, inactive or of a deleted
@@ -119,6 +160,7 @@ type held struct {
 
 func (s *Service) put(ctx context.Context, f Flow) (secret.Text, error) {
 	token := id.Token()
+	f.Token = token.Reveal()
 	value, err := s.sealed(keyOf(token), f)
 	if err != nil {
 		return secret.Text{}, err
@@ -168,6 +210,21 @@ func (s *Service) take(ctx context.Context, h held) (bool, error) {
 	return false, nil
 }
 
+// finish ends a flow as one that led its browser on: what stays of it proves
+// nothing, and lets the browser go the same way again (see Again). Of many that
+// come here, one does.
+func (s *Service) finish(ctx context.Context, h held) (bool, error) {
+	left := Life - s.Now().Sub(h.At)
+	if left < time.Millisecond {
+		return false, nil
+	}
+	value, err := s.sealed(h.key, Flow{Request: h.Request, RequestID: h.RequestID, Browser: h.Browser, Token: h.Token, Step: StepFinished, At: h.At})
+	if err != nil {
+		return false, err
+	}
+	return s.Store.Swap(ctx, h.key, h.stored, value, left)
+}
+
 // end takes a flow and returns why; a fault of the store comes first.
 func (s *Service) end(ctx context.Context, h held, why error) error {
 	if _, err := s.take(ctx, h); err != nil {
@@ -191,10 +248,38 @@ func (s *Service) keep(ctx context.Context, h held) error {
 	return err
 }
 
+// move stores what a proof has led to. Notes that somebody has made in the flow
+// meanwhile, such as a wrong try in another tab, do not undo it: what was used
+// up for it cannot be given again. What is over stays over.
+func (s *Service) move(ctx context.Context, h held, said Said) error {
+	h.Said, h.Until, h.Advice = said, time.Time{}, nil
+	value, err := s.sealed(h.key, h.Flow)
+	if err != nil {
+		return err
+	}
+	for range tries {
+		left := Life - s.Now().Sub(h.At)
+		if left < time.Millisecond {
+			return ErrOver
+		}
+		kept, err := s.Store.Swap(ctx, h.key, h.stored, value, left)
+		if err != nil || kept {
+			return err
+		}
+		if h.stored, err = s.Store.Get(ctx, h.key); err != nil || h.stored == nil {
+			return err
+		}
+		if now, err := s.opened(h.key, h.stored); err != nil || now.Step == StepFinished {
+			return err
+		}
+	}
+	return nil
+}
+
 // wrong counts a wrong proof.
 func (s *Service) wrong(ctx context.Context, h held, said Said) error {
 	h.Tries++
-	h.Said, h.Until = said, time.Time{}
+	h.Said, h.Until, h.Advice = said, time.Time{}, nil
 	if h.Tries >= tries {
 		return s.end(ctx, h, ErrTries)
 	}
@@ -203,7 +288,7 @@ func (s *Service) wrong(ctx context.Context, h held, said Said) error {
 
 // say stores what the page says next.
 func (s *Service) say(ctx context.Context, h held, said Said, until time.Time) error {
-	h.Said, h.Until = said, until
+	h.Said, h.Until, h.Advice = said, until, nil
 	return s.keep(ctx, h)
 }
 

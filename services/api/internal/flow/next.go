@@ -3,6 +3,8 @@ package flow
 import (
 	"time"
 
+	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/session"
 )
@@ -17,10 +19,30 @@ const (
 	giveBack                 // the app gets an error
 )
 
-// next decides from a request, the browser's session (nil for none) and
-// whether its user has a second factor. Nothing else counts: that a session
-// never counts for less than the user has is here.
-func next(r Request, has *session.Session, enrolled bool, now time.Time) (step, *Refusal) {
+// need is what an app needs of a user beside a first factor.
+type need int
+
+const (
+	nothing   need = iota // none is switched on, or the app takes none
+	enrolment             // a second factor, which the user does not have yet
+	proof                 // that of the user's second factor
+)
+
+func needs(a app.App, of factor.Standing) need {
+	switch {
+	case of.Connection.Active && of.Enrolled():
+		return proof
+	case mustEnrol(a, of):
+		return enrolment
+	}
+	return nothing
+}
+
+// next decides from a request, the browser's session (nil for none) and what
+// its user needs. Nothing else counts: that a session never counts for less than
+// the user has is here. Who has to enrol signs in first: a session of
+// hours ago is not enough to add what somebody proves with.
+func next(r Request, has *session.Session, of need, now time.Time) (step, *Refusal) {
 	if r.Unknown {
 		return giveBack, refusedUnmet
 	}
@@ -30,7 +52,9 @@ func next(r Request, has *session.Session, enrolled bool, now time.Time) (step, 
 	switch strong := has.ACR == grant.TwoFactors; {
 	case strong:
 		return finish, nil
-	case enrolled:
+	case of == enrolment:
+		return unless(r, signIn)
+	case of == proof:
 		return unless(r, secondFactor)
 	case r.ACR == grant.TwoFactors:
 		return giveBack, refusedUnmet

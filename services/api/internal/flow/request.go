@@ -86,6 +86,12 @@ type Request struct {
 	Subject     string        `json:"subject"` // who must be signed in, from id_token_hint; empty for anybody
 	Locale      string        `json:"locale"`
 	Gateway     bool          `json:"gateway"`
+	// Own marks a sign-in to the account page of the organization with the
+	// domain Org; there is no app.
+	Own bool   `json:"own,omitempty"`
+	Org string `json:"org,omitempty"`
+	// Finds says that the app has named neither an organization nor a user.
+	Finds bool `json:"finds,omitempty"`
 }
 
 // Prompts reports whether the app asks for a prompt.
@@ -105,8 +111,10 @@ const (
 func refuse(code, description string) *Refusal { return &Refusal{code, description} }
 
 var (
-	refusedLogin = refuse(loginRequired, "the user has to sign in, or to prove more, and prompt=none allows no page")
-	refusedUnmet = refuse("unmet_authentication_requirements", "the user cannot be authenticated as acr_values asks")
+	refusedLogin   = refuse(loginRequired, "the user has to sign in, or to prove more, and prompt=none allows no page")
+	refusedConsent = refuse(consentRequired, "the user has not allowed the app what it asks for, and prompt=none allows no page")
+	refusedDenied  = refuse("access_denied", "the user does not allow the app what it asks for")
+	refusedUnmet   = refuse("unmet_authentication_requirements", "the user cannot be authenticated as acr_values asks")
 )
 
 // challengePattern is that of a SHA-256 in unpadded base64url (RFC 7636 4.2).
@@ -122,6 +130,7 @@ func (s *Service) read(ctx context.Context, a app.App, in Asked) (Request, *Refu
 	}
 	if in.Gateway {
 		r.State, r.Nonce, r.Hint, r.Locale = p[parClientState], "", p[parEmail], p[parLocale]
+		r.Finds = p[parOrganization] == "" && r.Hint == ""
 	}
 	for _, check := range []func(*Request, app.App, Asked) *Refusal{checkShape, checkUnsupported, checkPKCE, checkScope, checkPrompt, checkAge, checkACR} {
 		if refusal := check(&r, a, in); refusal != nil {
@@ -188,11 +197,6 @@ func checkScope(r *Request, a app.App, in Asked) *Refusal {
 		return refuse("invalid_scope", "scope must name at least one scope, and only those that the app may ask for")
 	}
 	r.Scope = granted
-	// Pages that ask for consent are not there yet, and nobody's consent is
-	// taken for granted.
-	if !a.FirstParty {
-		return refuse(consentRequired, "the user has not consented, and cannot be asked yet")
-	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"countersign.dev/pkg/fault"
@@ -21,6 +22,7 @@ import (
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/token"
+	"countersign.dev/services/api/internal/user"
 )
 
 // Apps find apps.
@@ -34,6 +36,18 @@ type Organizations interface {
 	Organization(ctx context.Context, account, domain string) (tenant.Organization, error)
 }
 
+// Domains tell whose people the addresses of a domain are.
+type Domains interface {
+	ByEmailDomain(ctx context.Context, account, env, domain string, reaches func(orgID string) bool) (tenant.Organization, error)
+}
+
+// Consents keep what users have allowed apps.
+type Consents interface {
+	// Given returns the scopes that the user has allowed the app.
+	Given(ctx context.Context, t tenant.ID, userID, clientID string) ([]string, error)
+	Give(ctx context.Context, t tenant.ID, userID, clientID string, scopes []string) error
+}
+
 // Sessions keep what was proven in browsers.
 type Sessions interface {
 	Begin(ctx context.Context, n session.New) (secret.Text, session.Session, error)
@@ -45,12 +59,16 @@ type Sessions interface {
 // Passwords check passwords.
 type Passwords interface {
 	Challenge(ctx context.Context, c link.Caller, email string, plain secret.Text, source netip.Addr) (password.Verdict, error)
+	Renew(ctx context.Context, u user.User, l login.Login) (secret.Text, error)
+	Set(ctx context.Context, c link.Caller, in password.Set) (password.Done, error)
 }
 
 // Factors check second factors.
 type Factors interface {
 	Find(ctx context.Context, t tenant.ID, text string) (factor.Standing, error)
-	Enrolled(ctx context.Context, t tenant.ID, userID string) (bool, error)
+	ReadRecovery(ctx context.Context, source netip.Addr, text secret.Text) (factor.Code, error)
+	Enrol(ctx context.Context, w factor.Whose, e factor.Enrolment) (factor.Issued, error)
+	ConfirmEnrolment(ctx context.Context, w factor.Whose, code factor.Code) (factor.Confirmed, error)
 	ReadDigits(ctx context.Context, source netip.Addr, text secret.Text) (factor.Code, error)
 	Validate(ctx context.Context, w factor.Whose, code factor.Code) (factor.Checked, error)
 	Challenge(ctx context.Context, w factor.Whose) (factor.Issued, error)
@@ -60,6 +78,8 @@ type Factors interface {
 type Logins interface {
 	Waits(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (bool, error)
 	Continue(ctx context.Context, requestID string, t tenant.ID, userID, clientID string, proofs ...string) (login.Completed, bool, error)
+	Recovered(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (bool, error)
+	Reenrolled(ctx context.Context, requestID string, t tenant.ID, userID, clientID, proof string) (login.Completed, bool, error)
 	Current(ctx context.Context, l login.Login) error
 }
 
@@ -86,6 +106,9 @@ type Service struct {
 	Keys          Sealer
 	Apps          Apps
 	Organizations Organizations
+	Realms        Realms
+	Domains       Domains
+	Consents      Consents
 	Sessions      Sessions
 	Passwords     Passwords
 	Factors       Factors
@@ -142,34 +165,64 @@ func (s *Service) Start(ctx context.Context, in Asked, b Browser) (Outcome, erro
 	if refusal != nil {
 		return s.back(r, refusal.query())
 	}
-	has, enrolled, err := s.signedIn(ctx, a, b)
+	return s.begin(ctx, a, r, b)
+}
+
+// begin goes on with a request that is good: at once back to the app, or to a
+// page.
+func (s *Service) begin(ctx context.Context, a app.App, r Request, b Browser) (Outcome, error) {
+	has, standing, err := s.signedIn(ctx, a, b)
 	if err != nil {
 		return Outcome{}, err
 	}
-	f := Flow{Request: r, RequestID: id.Request("authorization-request"), At: s.Now()}
-	switch step, refusal := next(r, has, enrolled, s.Now()); step {
-	case giveBack:
+	h := at{app: a, held: held{Flow: Flow{Request: r, RequestID: id.Request("authorization-request"), At: s.Now(), Typed: r.Hint, Step: StepPassword}}}
+	if r.Finds {
+		h.Step = StepAddress
+	}
+	step, refusal := next(r, has, needs(a, standing), s.Now())
+	if step == giveBack {
 		return s.back(r, refusal.query())
-	case finish:
-		out, err := s.code(ctx, f, *has)
+	}
+	if step != signIn {
+		h.UserID, h.SessionID = has.User.ID, has.ID
+	}
+	switch asks, err := s.asks(ctx, h); {
+	case err != nil:
+		return Outcome{}, err
+	case step == finish && asks && r.Prompts(promptNone):
+		return s.back(r, refusedConsent.query())
+	case step == finish && asks:
+		h.Step = StepConsent
+	case step == finish:
+		out, err := s.lead(ctx, h.Flow, *has)
 		if errors.Is(err, ErrOver) { // between its lookup and here
 			b.Sessions = b.Sessions.Without(session.Realm(a.Org, a.Tenant.Env))
-			return s.Start(ctx, in, b)
+			return s.begin(ctx, a, r, b)
 		}
 		return out, err
-	case secondFactor:
-		f.UserID, f.SessionID = has.User.ID, has.ID
-	case signIn:
-		f.Typed = r.Hint
+	case step == secondFactor:
+		h.Step = StepCode
 	}
-	out := Outcome{Locale: r.Locale}
+	return s.page(ctx, h, b)
+}
+
+// page stores a flow that begins, and leads to its page.
+func (s *Service) page(ctx context.Context, h at, b Browser) (out Outcome, err error) {
+	out.Locale = h.Locale
 	if !tokenShaped(b.Cookie) {
 		b.Cookie = id.Token()
 		out.Cookie = b.Cookie
 	}
-	f.Browser = digest(b.Cookie)
-	out.Flow, err = s.put(ctx, f)
+	h.Browser, h.Network, h.Agent = digest(b.Cookie), session.Mask(b.Source), clip(b.Agent)
+	out.Flow, err = s.put(ctx, h.Flow)
 	return out, err
+}
+
+// longestAgent is how much of what a browser calls itself is kept, in bytes.
+const longestAgent = 256
+
+func clip(agent string) string {
+	return strings.ToValidUTF8(agent[:min(len(agent), longestAgent)], "")
 }
 
 // Check reads a request as Start does and begins nothing: it returns the
@@ -228,24 +281,8 @@ func ActiveApp(ctx context.Context, apps Apps, organizations Organizations, clie
 	return a, org, err
 }
 
-// signedIn is the browser's session with the app's organization, nil for none,
-// and whether its user has a second factor.
-func (s *Service) signedIn(ctx context.Context, a app.App, b Browser) (has *session.Session, enrolled bool, err error) {
-	realm := session.Realm(a.Org, a.Tenant.Env)
-	held := b.Sessions.Token(realm)
-	if held.IsZero() {
-		return nil, false, nil
-	}
-	found, err := s.Sessions.FindIn(ctx, realm, held)
-	if fault.KindOf(err) == fault.Unauthorized || err == nil && found.Tenant != a.Tenant {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	enrolled, err = s.Factors.Enrolled(ctx, a.Tenant, found.User.ID)
-	return &found, enrolled, err
-}
+// isNone reports whether there is no session.
+func isNone(err error) bool { return fault.KindOf(err) == fault.Unauthorized }
 
 // tokenShaped reports whether a text can be 256 bits of ours.
 func tokenShaped(text secret.Text) bool { return challengePattern.MatchString(text.Reveal()) }

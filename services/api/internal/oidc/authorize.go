@@ -116,7 +116,7 @@ func (a *Authorize) writeRoot(w http.ResponseWriter, r *http.Request, status int
 }
 
 func (a *Authorize) begin(ctx context.Context, c pipeline.Call, in flow.Asked) (pipeline.Departure, error) {
-	out, err := a.Flows.Start(ctx, in, flow.Browser{Cookie: c.Cookie, Sessions: c.Sessions, Source: c.Source, TraceID: c.TraceID})
+	out, err := a.Flows.Start(ctx, in, flow.Browser{Cookie: c.Cookie, Sessions: c.Sessions, Source: c.Source, TraceID: c.TraceID, Agent: c.Request.UserAgent()})
 	if err != nil {
 		return pipeline.Departure{}, err
 	}

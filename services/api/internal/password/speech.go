@@ -29,6 +29,14 @@ var speaks = func() language.Matcher {
 	return language.NewMatcher(tags)
 }()
 
+// Spoken are the tags of all of them (BCP 47).
+func Spoken() (out []string) {
+	for _, s := range speeches {
+		out = append(out, s.lang)
+	}
+	return out
+}
+
 // speechFor picks the first of the languages that we speak, or else English.
 func speechFor(languages ...string) speech {
 	_, i := language.MatchStrings(speaks, languages...)

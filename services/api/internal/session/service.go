@@ -72,7 +72,7 @@ func (s *Service) Begin(ctx context.Context, n New) (secret.Text, Session, error
 	}
 	token, now := id.Token(), s.Now()
 	of := Session{
-		ID: id.UUID(), Tenant: n.Tenant, Digest: digest(token), AMR: proofs, ACR: level, AuthTime: now, Source: mask(n.Source),
+		ID: id.UUID(), Tenant: n.Tenant, Digest: digest(token), AMR: proofs, ACR: level, AuthTime: now, Source: Mask(n.Source),
 		CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(Absolute),
 	}
 	of.User.ID = n.UserID
@@ -91,7 +91,7 @@ func (s *Service) Find(ctx context.Context, t tenant.ID, token secret.Text) (Ses
 
 // FindIn is Find in a realm: see [Realm].
 func (s *Service) FindIn(ctx context.Context, realm string, token secret.Text) (Session, error) {
-	org, env, ok := ofRealm(realm)
+	org, env, ok := OfRealm(realm)
 	if !ok {
 		return Session{}, ErrNone
 	}
@@ -170,9 +170,9 @@ func digest(token secret.Text) []byte {
 	return sum[:]
 }
 
-// mask is the network of an address: enough to know it again, and not whose it
+// Mask is the network of an address: enough to know it again, and not whose it
 // is. Of none it is empty.
-func mask(source netip.Addr) string {
+func Mask(source netip.Addr) string {
 	source = source.Unmap().WithZone("")
 	bits := 24
 	if source.Is6() {

@@ -20,8 +20,8 @@ var tokenShape = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 // the organization's domain.
 func Realm(org, env string) string { return org + "." + env }
 
-// ofRealm is the way back from Realm.
-func ofRealm(realm string) (org, env string, ok bool) {
+// OfRealm is the way back from Realm.
+func OfRealm(realm string) (org, env string, ok bool) {
 	org, env, _ = strings.Cut(realm, ".")
 	return org, env, tenant.IsDomain(org) && (env == tenant.Sandbox || env == tenant.Default)
 }
@@ -41,7 +41,7 @@ func ParseSet(text secret.Text) Set {
 	var s Set
 	for part := range strings.SplitSeq(text.Reveal(), "|") {
 		realm, token, _ := strings.Cut(part, ":")
-		if _, _, ok := ofRealm(realm); !ok || !tokenShape.MatchString(token) || !s.Token(realm).IsZero() {
+		if _, _, ok := OfRealm(realm); !ok || !tokenShape.MatchString(token) || !s.Token(realm).IsZero() {
 			continue
 		}
 		if s.entries = append(s.entries, entry{realm, secret.New(token)}); len(s.entries) == MostRealms {

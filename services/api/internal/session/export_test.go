@@ -1,4 +1,0 @@
-package session
-
-// Mask is mask, for its test.
-var Mask = mask
