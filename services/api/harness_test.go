@@ -431,6 +431,18 @@ func (c *courier) report(ctx context.Context, conn *bus.Bus, r event.Requested, 
 	return conn.Report(ctx, o)
 }
 
+// next waits for a text message that nobody has asked for yet.
+func (c *courier) next(t *testing.T) event.SMS {
+	t.Helper()
+	select {
+	case p := <-c.mail:
+		return p.content
+	case <-time.After(60 * time.Second):
+		t.Fatal("no text message came")
+		return event.SMS{}
+	}
+}
+
 // wait returns the content that was sent for a request. One test uses it at a
 // time.
 func (c *courier) wait(t *testing.T, requestID string) event.SMS {
