@@ -431,8 +431,8 @@ func (c *courier) report(ctx context.Context, conn *bus.Bus, r event.Requested, 
 	return conn.Report(ctx, o)
 }
 
-// next waits for a text message that nobody has asked for yet.
-func (c *courier) next(t *testing.T) event.SMS {
+// newest waits for a text message that nobody has asked for yet.
+func (c *courier) newest(t *testing.T) event.SMS {
 	t.Helper()
 	select {
 	case p := <-c.mail:

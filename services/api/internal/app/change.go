@@ -29,12 +29,15 @@ type Change struct {
 	LogoutURIs   *[]string
 	Origins      *[]string
 	Methods      *[]string // empty: all
-	Scopes       *[]string // empty: DefaultScopes
-	FirstParty   *bool
-	Profile      *string // empty: Standard
-	Audience     *string // empty: the client_id
-	IDTokenAlg   *string // empty: ES256, with the gateway profile RS256
-	Active       *bool
+	// SMSAlone says that text messages may be the only second factor of
+	// Methods. It is said each time, and recorded.
+	SMSAlone   bool
+	Scopes     *[]string // empty: DefaultScopes
+	FirstParty *bool
+	Profile    *string // empty: Standard
+	Audience   *string // empty: the client_id
+	IDTokenAlg *string // empty: ES256, with the gateway profile RS256
+	Active     *bool
 }
 
 // apply edits the app and refuses what it would be.
@@ -58,11 +61,30 @@ func (in Change) apply(a *App) error {
 		a.Scopes = DefaultScopes()
 	}
 	slices.Sort(a.Methods)
+	if in.Methods != nil && a.smsAlone() && !in.SMSAlone {
+		return ErrSMSAlone
+	}
 	set(&a.FirstParty, in.FirstParty)
 	set(&a.Active, in.Active)
 	set(&a.Audience, in.Audience)
 	in.applyProfile(a)
 	return a.check()
+}
+
+// ErrSMSAlone refuses text messages as the only second factor (NIST SP
+// 800-63B-4 3.1.3.3).
+var ErrSMSAlone = fault.New(fault.Invalid, "sms_alone",
+	"methods has sms without totp: text messages are the weakest second factor, and whoever has no phone at hand has none; add totp, or say sms_alone=true")
+
+// smsAlone reports whether users have no second factor but text messages.
+func (a App) smsAlone() bool { return a.Allows(SMS) && !a.Allows(TOTP) }
+
+// recorded is what the record of a change says beside whose it is.
+func (in Change) recorded(a App) map[string]string {
+	if in.Methods == nil || !a.smsAlone() {
+		return nil
+	}
+	return map[string]string{"sms_alone": "true"}
 }
 
 // applyProfile takes the algorithm along: readers of the gateway profile know

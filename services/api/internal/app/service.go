@@ -101,7 +101,7 @@ func (s *Service) Create(ctx context.Context, c Caller, in New) (App, secret.Tex
 		value = id.Token()
 		a.SecretDigest = Digest(value)
 	}
-	created, err := s.Store.CreateApp(ctx, a, s.told(c, a.ID, event.TypeAppCreated, nil))
+	created, err := s.Store.CreateApp(ctx, a, s.told(c, a.ID, event.TypeAppCreated, in.recorded(a)))
 	if err != nil {
 		return App{}, secret.Text{}, err
 	}
@@ -139,7 +139,9 @@ func (s *Service) Update(ctx context.Context, c Caller, clientID string, in Chan
 		if !a.Active {
 			active = "false"
 		}
-		return s.told(c, a.ID, event.TypeAppChanged, map[string]string{"active": active}), nil
+		data := map[string]string{"active": active}
+		maps.Copy(data, in.recorded(*a))
+		return s.told(c, a.ID, event.TypeAppChanged, data), nil
 	})
 	return s.done(a, err)
 }

@@ -17,6 +17,7 @@ type appIn struct {
 	LogoutURIs      *[]string `in:"post_logout_redirect_uris" doc:"Where a browser may go after a logout, as redirect_uris."`
 	Origins         *[]string `in:"origins" doc:"Pages of these origins may call the token paths, such as https://app.example.com: exactly as browsers send it."`
 	Methods         *[]string `in:"methods" doc:"By which users may log in: email, password, recovery, sms, totp. All when nothing is said."`
+	SMSAlone        bool      `in:"sms_alone" doc:"Beside methods: yes, sms may be the only second factor among them. It is recorded (NIST SP 800-63B-4 3.1.3.3)."`
 	Scopes          *[]string `in:"scopes" doc:"What it may ask for, a list or one text with blanks between: openid email profile phone offline_access when nothing is said, and scopes of your own."`
 	FirstParty      *bool     `in:"first_party" doc:"Whether it is the organization's own, so that nobody is asked for consent. It is, unless you say no: apps are registered by the organization's administrator."`
 	Profile         *string   `in:"token_profile" doc:"standard (RFC 9068, the default), or gateway for clients that read the gateway's claims."`
@@ -31,6 +32,7 @@ type appChangeIn struct {
 	LogoutURIs   *[]string `in:"post_logout_redirect_uris" doc:"The whole list."`
 	Origins      *[]string `in:"origins" doc:"The whole list."`
 	Methods      *[]string `in:"methods" doc:"The whole list."`
+	SMSAlone     bool      `in:"sms_alone" doc:"Beside methods: yes, sms may be the only second factor among them."`
 	Scopes       *[]string `in:"scopes" doc:"The whole list. What was granted before keeps its scopes."`
 	FirstParty   *bool     `in:"first_party" doc:"Whether nobody is asked for consent."`
 	Profile      *string   `in:"token_profile" doc:"standard or gateway. The algorithm of ID tokens goes with it, unless it is said, too."`
@@ -90,7 +92,7 @@ func (a *API) createApp(ctx context.Context, c pipeline.Call, in appIn) (appOut,
 		return appOut{}, fault.New(fault.Invalid, "invalid_parameter", "application_type must be web or native")
 	}
 	made, value, err := a.Apps.Create(ctx, manager(c), app.New{Type: in.ClientType, Native: in.ApplicationType == nativeApp, Change: app.Change{
-		Name: in.Name, RedirectURIs: in.RedirectURIs, LogoutURIs: in.LogoutURIs, Origins: in.Origins, Methods: in.Methods, Scopes: split(in.Scopes),
+		Name: in.Name, RedirectURIs: in.RedirectURIs, LogoutURIs: in.LogoutURIs, Origins: in.Origins, Methods: in.Methods, SMSAlone: in.SMSAlone, Scopes: split(in.Scopes),
 		FirstParty: in.FirstParty, Profile: in.Profile, Audience: in.Audience, IDTokenAlg: in.IDTokenAlg, Active: in.Active,
 	}})
 	if err != nil {
