@@ -74,6 +74,9 @@ const (
 	TypeAppChanged = "app.changed"
 	TypeAppRemoved = "app.removed"
 	TypeAppSecret  = "app.secret_rotated"
+
+	TypeConsentGiven   = "consent.given"
+	TypeConsentRevoked = "consent.revoked"
 )
 
 // PublicTypes lists the types that are published, in the order of the
@@ -88,6 +91,7 @@ func PublicTypes() []string {
 		TypeUsersImportBegun, TypeUsersImported, TypeUsersExported, TypeTemplateChanged,
 		TypeServerChanged, TypeServerRemoved,
 		TypeAppCreated, TypeAppChanged, TypeAppRemoved, TypeAppSecret,
+		TypeConsentGiven, TypeConsentRevoked,
 	}
 }
 

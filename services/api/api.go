@@ -35,6 +35,7 @@ import (
 	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/callback"
 	"countersign.dev/services/api/internal/challenge"
+	"countersign.dev/services/api/internal/consent"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/grant"
@@ -85,6 +86,7 @@ type Service struct {
 	outgoing  *relay.Outgoing // wakes for what rules have put into the outbox
 	grants    *grant.Service
 	sessions  *session.Service
+	consents  *consent.Service
 	reminders *password.Reminders
 	turns     *hashing.Pool
 	filter    *filterFile  // nil without one
@@ -169,6 +171,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 
 	s.grants = &grant.Service{Store: s.store, Keys: keys.database, Now: now, Alarm: s.reused}
 	apps := &app.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
+	s.consents = &consent.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
 	s.admin = &Admin{tenants: tenants, keys: apiKeys, tokens: tokens, store: s.store}
 	s.relay = &relay.Relay{Bus: s.bus, Deliveries: deliveries, Log: s.log, Observe: s.metrics.outcome}
 	s.wirePipeline(keys, tenants, tokens, factors)
@@ -182,7 +185,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
-			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
+			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Consents: s.consents, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
 			Templates:   templates,
 			MailServers: &mailserver.Connections{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now},
 			Logins:      with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,

@@ -219,6 +219,11 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "apps: the OAuth clients of an organization's environment",
 	},
+	api + "consent": {
+		ours:  []string{"pkg/event", "pkg/fault", api + "activity", api + "app", api + "outbox", api + "tenant"},
+		never: outside,
+		why:   "what users have allowed apps; asks nobody, and knows no page",
+	},
 	api + "template": {
 		ours:  []string{"pkg/event", "pkg/fault", "pkg/wording", api + "activity", api + "id", api + "listing", api + "outbox", api + "tenant"},
 		never: outside,
@@ -320,7 +325,7 @@ var layers = map[string]layer{
 	},
 
 	api + "flow": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "factor", api + "grant", api + "guard", api + "id", api + "link",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "consent", api + "factor", api + "grant", api + "guard", api + "id", api + "link",
 			api + "login", api + "notice", api + "password", api + "session", api + "tenant", api + "token", api + "user"},
 		never: outside,
 		why:   "authorization requests, from the app and back with a code; asks all that proves something, and knows no page",
@@ -348,7 +353,7 @@ var layers = map[string]layer{
 		why:   "publishes the outbox, consumes results and hands them to the delivery rules, through interfaces",
 	},
 	api + "sqlstore": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "delivery", api + "factor",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "consent", api + "delivery", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailcode", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "session", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
@@ -379,7 +384,7 @@ var layers = map[string]layer{
 		why:    "the checks of every request: credential, scope, tenant, limits; logs, because only it knows who called",
 	},
 	api + "httpapi": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "app", api + "delivery", api + "factor", api + "grant",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "app", api + "consent", api + "delivery", api + "factor", api + "grant",
 			api + "id", api + "link", api + "listing", api + "login", api + "mailserver", api + "notice", api + "password", api + "pipeline", api + "qr", api + "template", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
 		tests: []string{api + "input"}, // how a page is asked for
@@ -418,7 +423,7 @@ var layers = map[string]layer{
 	},
 	"services/api": {
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
-			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "delivery",
+			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "consent", api + "delivery",
 			api + "exchange", api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "logout", api + "mailcode", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user", api + "verification"},

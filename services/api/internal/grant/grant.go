@@ -117,8 +117,8 @@ var ErrScope = fault.New(fault.Malformed, "invalid_scope", "the scope asks for m
 // Store keeps grants.
 type Store interface {
 	// AddGrant stores a draft, or returns user.ErrNotFound when the user is
-	// gone or deactivated, the organization is gone, or the app is gone or
-	// inactive; and session.ErrNone when the session that it names has ended.
+	// gone or deactivated, the organization is gone, or the app is gone,
+	// inactive or not allowed by the user; and session.ErrNone when the session that it names has ended.
 	AddGrant(ctx context.Context, d Draft) error
 	// RedeemCode uses a code up, in one conditional statement. When the
 	// grant is good it asks accept for the first refresh token and stores it;

@@ -14,6 +14,7 @@ import (
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/consent"
 	"countersign.dev/services/api/internal/delivery"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/link"
@@ -33,6 +34,7 @@ type API struct {
 	Connections *tenant.Connections
 	Keys        *apikey.Service
 	Apps        *app.Service
+	Consents    *consent.Service
 	Users       *user.Service
 	Factors     *factor.Service
 	Deliveries  *delivery.Service
@@ -73,6 +75,8 @@ func (a *API) Routes() []pipeline.Route {
 		org("GET", "/org/{org}/users/{user}", apikey.UsersRead, "Read a user by id or e-mail address", pipeline.Handle(a.readUser)),
 		org("PUT", "/org/{org}/users/{user}", apikey.UsersWrite, "Change a user", pipeline.Handle(a.updateUser)),
 		org("DELETE", "/org/{org}/users/{user}", apikey.UsersWrite, "Delete a user", pipeline.Handle(a.deleteUser)),
+		org("GET", "/org/{org}/users/{user}/consents", apikey.UsersRead, "List what a user has allowed apps of others", pipeline.Handle(a.listConsents), own),
+		org("DELETE", "/org/{org}/users/{user}/consents/{app}", apikey.UsersWrite, "Take back what a user has allowed an app, and end all that it was granted", pipeline.Handle(a.revokeConsent), own),
 
 		org("GET", "/org/{org}/totp-connection", apikey.ConnectionsRead, "Read the policy of second factors", pipeline.Handle(a.readConnection)),
 		org("PUT", "/org/{org}/totp-connection", apikey.ConnectionsWrite, "Change the policy of second factors", pipeline.Handle(a.updateConnection)),

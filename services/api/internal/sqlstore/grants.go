@@ -33,26 +33,32 @@ func (s *Store) AddGrant(ctx context.Context, d grant.Draft) error {
 }
 
 // addGrant stores a grant with its code in a transaction. It returns
-// user.ErrNotFound when the user or the app cannot have one, and
-// session.ErrNone when the browser's session has ended.
+// user.ErrNotFound when the user or the app cannot have one, also for want of
+// consent to an app that is not the organization's own, and session.ErrNone
+// when the browser's session has ended.
 func addGrant(ctx context.Context, tx *sql.Tx, d grant.Draft) error {
 	g, c := d.Grant, d.Code
 	if err := holdSession(ctx, tx, g); err != nil {
+		return err
+	}
+	consented, err := holdConsent(ctx, tx, g)
+	if err != nil {
 		return err
 	}
 	client := "" // an API key needs no row of an app
 	if app.IsID(g.ClientID) {
 		client = g.ClientID
 	}
-	err := mustTouch(ctx, tx, user.ErrNotFound, stmt("add grant",
+	err = mustTouch(ctx, tx, user.ErrNotFound, stmt("add grant",
 		`INSERT INTO grants (account_id, org_id, environment, user_id, id, client_id, session_id, scope, amr, acr, auth_time, created_at, expires_at)
 		SELECT u.account_id, u.org_id, u.environment, u.id, $5, $6, $7, $8, $9, $10, $11, $12, $13
 		FROM users u JOIN organizations o ON o.account_id = u.account_id AND o.id = u.org_id
 		WHERE u.account_id = $1 AND u.org_id = $2 AND u.environment = $3 AND u.id = $4 AND u.active = TRUE AND o.deleted_at IS NULL
 			AND ($14 = '' OR EXISTS (SELECT 1 FROM apps a
-				WHERE a.account_id = $1 AND a.org_id = $2 AND a.environment = $3 AND a.id = $14 AND a.active = TRUE))`,
+				WHERE a.account_id = $1 AND a.org_id = $2 AND a.environment = $3 AND a.id = $14 AND a.active = TRUE
+					AND (a.first_party = TRUE OR $15 = TRUE)))`,
 		g.Tenant.Account, g.Tenant.Org, g.Tenant.Env, g.UserID, g.ID, g.ClientID, g.SessionID, list(g.Scope), list(g.AMR), g.ACR,
-		millis(g.AuthTime), millis(g.CreatedAt), millis(g.ExpiresAt), client))
+		millis(g.AuthTime), millis(g.CreatedAt), millis(g.ExpiresAt), client, consented))
 	if orphan(err) {
 		return user.ErrNotFound.Because(err) // deleted at this moment
 	}
