@@ -17,7 +17,7 @@ import (
 // and back, with the page of whoever is signed in, and returns its tables.
 func (s *Service) wireFlows(tenants *tenant.Service, tokens *token.Service, factors *factor.Service, news *notice.Service, with logins) [][]pipeline.Route {
 	flows := &flow.Service{
-		Store: s.short, Keys: tokens.Keys, Apps: s.store, Organizations: tenants, Realms: s.store, Domains: tenants, Sessions: s.sessions, Passwords: with.passwords, Factors: factors, Logins: with.logins,
+		Store: s.short, Keys: tokens.Keys, Apps: s.store, Organizations: tenants, Realms: s.store, Domains: tenants, Consents: s.consents, Sessions: s.sessions, Passwords: with.passwords, Factors: factors, Logins: with.logins,
 		Grants: s.grants, Hints: tokens, Notices: news, BaseURL: s.cfg.BaseURL, Now: time.Now,
 	}
 	return [][]pipeline.Route{

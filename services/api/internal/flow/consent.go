@@ -2,9 +2,11 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/consent"
 )
 
 // asks reports whether the user has to say that the app may have what it asks
@@ -18,7 +20,7 @@ func (s *Service) asks(ctx context.Context, h at) (bool, error) {
 		return true, nil
 	case h.app.FirstParty:
 		return false, nil
-	case h.UserID == "" || s.Consents == nil:
+	case h.UserID == "": // who it is comes first
 		return true, nil
 	}
 	given, err := s.Consents.Given(ctx, h.app.Tenant, h.UserID, h.app.ID)
@@ -39,11 +41,28 @@ func (s *Service) Consent(ctx context.Context, flow secret.Text, b Browser, give
 		}
 		return s.back(h.Request, refusedDenied.query())
 	}
-	if s.Consents != nil {
-		if err := s.Consents.Give(ctx, h.app.Tenant, h.UserID, h.app.ID, h.Scope); err != nil {
-			return out, err
-		}
+	if err := s.allow(ctx, h, b); err != nil {
+		return out, err
 	}
 	h.Allowed = true
 	return out, s.onward(ctx, h)
+}
+
+// allow keeps what the user has said. Who was signed in before must still be:
+// a page that was left open speaks for nobody after a logout.
+func (s *Service) allow(ctx context.Context, h at, b Browser) error {
+	if h.Login == nil {
+		has, _, err := s.signedIn(ctx, h.app, b)
+		if err == nil && (has == nil || has.ID != h.SessionID) {
+			err = ErrOver
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err := s.Consents.Give(ctx, consent.Answer{Tenant: h.app.Tenant, UserID: h.UserID, ClientID: h.app.ID, Scopes: h.Scope, By: b.by()})
+	if errors.Is(err, consent.ErrNotFound) {
+		return ErrOver.Because(err)
+	}
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/consent"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
@@ -45,7 +46,8 @@ type Domains interface {
 type Consents interface {
 	// Given returns the scopes that the user has allowed the app.
 	Given(ctx context.Context, t tenant.ID, userID, clientID string) ([]string, error)
-	Give(ctx context.Context, t tenant.ID, userID, clientID string, scopes []string) error
+	// Give returns consent.ErrNotFound when the user or the app is gone.
+	Give(ctx context.Context, a consent.Answer) error
 }
 
 // Sessions keep what was proven in browsers.
