@@ -42,7 +42,8 @@ func Start(tb testing.TB) *Browser {
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 	}
 	for _, quiet := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "disable-extensions",
-		"disable-default-apps", "disable-breakpad"} {
+		"disable-default-apps", "disable-breakpad",
+		"disable-back-forward-cache"} { // who goes back asks the server; a page out of that cache tells the debugger nothing
 		flags = append(flags, chromedp.Flag(quiet, true))
 	}
 	// Not the context of the test: that ends before the cleanup, in which the

@@ -12,26 +12,50 @@ import (
 // Tab is a page in a profile of its own.
 type Tab struct {
 	*complaints
+	*trail
 
-	tb  testing.TB
-	ctx context.Context
+	tb   testing.TB
+	ctx  context.Context
+	look Look
 }
 
 // Profile opens an empty tab in a new profile. It is closed when the test ends,
 // which fails for complaints of the browser that nobody has asked for by then.
 func (b *Browser) Profile(tb testing.TB) *Tab {
 	tb.Helper()
-	heard := &complaints{}
-	ctx, closeTab := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(heard.hear))
-	t := &Tab{complaints: heard, tb: tb, ctx: ctx}
-	tb.Cleanup(func() {
+	return b.Looking(tb, Look{})
+}
+
+// Looking is Profile for a person who looks at it with something else.
+func (b *Browser) Looking(tb testing.TB, look Look) *Tab {
+	tb.Helper()
+	return open(&Tab{tb: tb, ctx: b.ctx, look: look}, chromedp.WithNewBrowserContext())
+}
+
+// Another opens one more tab in the profile of a tab.
+func (t *Tab) Another() *Tab {
+	t.tb.Helper()
+	return open(&Tab{tb: t.tb, ctx: t.ctx, look: t.look})
+}
+
+// open opens a tab below the context that it has.
+func open(t *Tab, options ...chromedp.ContextOption) *Tab {
+	t.tb.Helper()
+	t.complaints, t.trail = &complaints{}, &trail{}
+	ctx, closeTab := chromedp.NewContext(t.ctx, append(options, chromedp.WithListener(func(event any) {
+		t.complaints.hear(event)
+		t.trail.hear(event)
+	}))...)
+	t.ctx = ctx
+	t.tb.Cleanup(func() {
 		closeTab()
 		for _, complaint := range t.Complaints() {
-			tb.Errorf("the browser complains: %s", complaint)
+			t.tb.Errorf("the browser complains: %s", complaint)
 		}
 	})
-	if err := chromedp.Do(ctx, listen); err != nil { // without a limit, since the tab lives as long as this context
-		tb.Fatalf("browser: open a tab: %v", err)
+	// Without a limit, since the tab lives as long as this context.
+	if err := chromedp.Do(ctx, listen, t.look.wear()); err != nil {
+		t.tb.Fatalf("browser: open a tab: %v", err)
 	}
 	return t
 }
@@ -89,6 +113,7 @@ func (t *Tab) Fill(name, text string) {
 // Press presses what a selector of CSS finds.
 func (t *Tab) Press(selector string) {
 	t.tb.Helper()
+	t.click(1)
 	t.run("press "+selector, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 

@@ -1,0 +1,70 @@
+package browser
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+)
+
+// trail is where a tab has been: what it asked for, and what a person had to
+// look at and to press.
+type trail struct {
+	mu     sync.Mutex
+	asked  []string // addresses, of everything
+	pages  int
+	clicks int
+}
+
+// hear keeps events that say where the tab goes. A redirect shows no page.
+func (t *trail) hear(event any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		t.asked = append(t.asked, e.Request.URL)
+	case *page.EventFrameNavigated:
+		if e.Frame.ParentID == "" {
+			t.pages++
+		}
+	}
+}
+
+func (t *trail) click(times int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clicks += times
+}
+
+// Pages is how many pages the tab has shown so far.
+func (t *trail) Pages() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pages
+}
+
+// Clicks is how often the person has pressed or ticked something so far.
+func (t *trail) Clicks() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.clicks
+}
+
+// Outside returns what the tab has asked for elsewhere than at an origin. What
+// stands in the page itself is asked of nobody.
+func (t *trail) Outside(origin string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []string
+	for _, address := range t.asked {
+		u, err := url.Parse(address)
+		if strings.HasPrefix(address, "data:") || err == nil && u.Scheme+"://"+u.Host == origin || slices.Contains(out, address) {
+			continue
+		}
+		out = append(out, address)
+	}
+	return out
+}
