@@ -115,16 +115,17 @@ var fields = map[string][]string{
 	event.TemplatePasswordReset:  ofLinks,
 	event.TemplateMagicLink:      ofLinks,
 
-	event.TemplateNoticePasswordChanged:     ofNotice,
-	event.TemplateNoticeFactorChanged:       ofNotice,
-	event.TemplateNoticeRecoveryCodeUsed:    ofNotice,
-	event.TemplateNoticeSecondFactorFailing: ofNotice,
-	event.TemplateNoticeEmailChanged:        ofNotice,
-	event.TemplateNoticePasswordDisabled:    ofNotice,
-	event.TemplateNoticePasswordExpiring:    ofExpiry,
-	event.TemplateNoticePasswordCompromised: ofNotice,
-	event.TemplateNoticeFactorsDisabled:     ofNotice,
-	event.TemplateNoticeFactorsReset:        ofNotice,
+	event.TemplateNoticePasswordChanged:       ofNotice,
+	event.TemplateNoticeFactorChanged:         ofNotice,
+	event.TemplateNoticeRecoveryCodeUsed:      ofNotice,
+	event.TemplateNoticeRecoveryCodesReplaced: ofNotice,
+	event.TemplateNoticeSecondFactorFailing:   ofNotice,
+	event.TemplateNoticeEmailChanged:          ofNotice,
+	event.TemplateNoticePasswordDisabled:      ofNotice,
+	event.TemplateNoticePasswordExpiring:      ofExpiry,
+	event.TemplateNoticePasswordCompromised:   ofNotice,
+	event.TemplateNoticeFactorsDisabled:       ofNotice,
+	event.TemplateNoticeFactorsReset:          ofNotice,
 }
 
 // Kinds are the kinds of messages that can have templates, in order.

@@ -30,6 +30,7 @@ type Confirmed struct {
 	// Codes are the new recovery codes, shown this once. None are made where
 	// the user keeps those that are left.
 	Codes []RecoveryCode
+	SetID string // theirs
 }
 
 // ConfirmEnrolment checks the first code of an enrolment: one that the app
@@ -44,9 +45,9 @@ func (s *Service) ConfirmEnrolment(ctx context.Context, w Whose, code Code) (out
 	}
 	mints := f.Mode == Reset || w.Recovery.ID == ""
 	confirm := func(ctx context.Context, step int64, drift int) error {
-		codes, err := s.confirm(ctx, w, Confirmation{Factor: f, Step: step, Drift: drift, At: now}, mints)
+		set, codes, err := s.confirm(ctx, w, Confirmation{Factor: f, Step: step, Drift: drift, At: now}, mints)
 		if err == nil {
-			out.EnrolledAt, out.Codes = now, codes
+			out.EnrolledAt, out.Codes, out.SetID = now, codes, set.ID
 		}
 		return err
 	}
@@ -112,20 +113,20 @@ func (s *Service) confirmPhone(ctx context.Context, w Whose, f Factor, code Code
 }
 
 // confirm makes the recovery codes that are due and stores it all.
-func (s *Service) confirm(ctx context.Context, w Whose, c Confirmation, mints bool) (codes []RecoveryCode, err error) {
+func (s *Service) confirm(ctx context.Context, w Whose, c Confirmation, mints bool) (set Set, codes []RecoveryCode, err error) {
 	if mints {
 		if c.Set, codes, err = s.mint(c.At); err != nil {
-			return nil, err
+			return Set{}, nil, err
 		}
 	}
 	if c.Told, err = s.toldConfirmed(ctx, w, c); err != nil {
-		return nil, err
+		return Set{}, nil, err
 	}
 	if err := s.Store.Confirm(ctx, c); err != nil {
-		return nil, err
+		return Set{}, nil, err
 	}
 	s.Notices.Relay.Wake()
-	return codes, nil
+	return c.Set, codes, nil
 }
 
 // Checked is what became of a code.

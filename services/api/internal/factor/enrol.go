@@ -54,6 +54,7 @@ type Enrolment struct {
 // Issued is a started enrolment or challenge.
 type Issued struct {
 	RequestID string
+	FactorID  string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	Method    string
@@ -130,14 +131,18 @@ func (s *Service) enrolApp(ctx context.Context, w Whose, f Factor) (Issued, erro
 		return Issued{}, err
 	}
 	s.Notices.Relay.Wake()
-	issuer := w.Connection.Issuer
-	if issuer == "" {
-		issuer = w.Org.Name
-	}
 	return Issued{
-		RequestID: id.Request("totp-enrollment"), IssuedAt: f.CreatedAt, ExpiresAt: f.ExpiresAt, Method: App, Name: f.Name,
-		URI: f.Key.URI(issuer, w.User.Email.Written), Secret: f.Key.Secret,
+		RequestID: id.Request("totp-enrollment"), FactorID: f.ID, IssuedAt: f.CreatedAt, ExpiresAt: f.ExpiresAt, Method: App, Name: f.Name,
+		URI: f.Key.URI(w.issuer(), w.User.Email.Written), Secret: f.Key.Secret,
 	}, nil
+}
+
+// issuer is what an app shows as whose codes these are.
+func (w Whose) issuer() string {
+	if w.Connection.Issuer != "" {
+		return w.Connection.Issuer
+	}
+	return w.Org.Name
 }
 
 // enrolPhone sends a code to the number given, else to the user's.
@@ -205,7 +210,7 @@ func (s *Service) issue(ctx context.Context, w Whose, kind, purpose string, f Fa
 		Limits: challenge.Limits{OrgPerHour: w.Connection.SMSPerHour, OrgPerDay: w.Connection.SMSPerDay}, TraceID: w.By.TraceID,
 	})
 	return Issued{
-		RequestID: issued.RequestID, IssuedAt: issued.IssuedAt, ExpiresAt: issued.ExpiresAt, Method: SMS, Name: f.Name, Code: issued.Code, ByCaller: byCaller,
+		RequestID: issued.RequestID, FactorID: f.ID, IssuedAt: issued.IssuedAt, ExpiresAt: issued.ExpiresAt, Method: SMS, Name: f.Name, Code: issued.Code, ByCaller: byCaller,
 	}, err
 }
 

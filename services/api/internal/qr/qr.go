@@ -92,8 +92,17 @@ func (i Image) PNG() ([]byte, error) {
 // ground of its own a dark page would take the contrast away.
 func (i Image) SVG() []byte {
 	size := strconv.Itoa(i.size)
-	out := []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + size + ` ` + size + `" shape-rendering="crispEdges">` +
-		`<rect width="` + size + `" height="` + size + `" fill="#fff"/><path d="`)
+	return []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + size + ` ` + size + `" shape-rendering="crispEdges">` +
+		`<rect width="` + size + `" height="` + size + `" fill="#fff"/><path d="` + i.Path() + `"/></svg>`)
+}
+
+// Size is how many modules a side has, the quiet zone included.
+func (i Image) Size() int { return i.size }
+
+// Path is what is dark, as the d of a path in SVG, for pages that write the
+// rest of the picture themselves.
+func (i Image) Path() string {
+	var out []byte
 	for y := range i.size {
 		row := i.row(y)
 		for x := 0; x < i.size; x++ {
@@ -106,7 +115,7 @@ func (i Image) SVG() []byte {
 			}
 		}
 	}
-	return append(out, `"/></svg>`...)
+	return string(out)
 }
 
 // DataURI writes data into an address, so that a page shows a picture without

@@ -66,6 +66,12 @@ var german = speech{
 			before:  "Jemand hat statt des zweiten Faktors einen Wiederherstellungscode Ihres Kontos bei {brand} benutzt.",
 			after:   "Falls Sie es waren, richten Sie Ihren zweiten Faktor bei der nächsten Anmeldung neu ein. Falls nicht, setzen Sie Ihr Passwort auf {host} sofort zurück und verständigen Sie Ihre Administration.",
 		},
+		event.TemplateNoticeRecoveryCodesReplaced: {
+			subject: "Ihr Konto bei {brand} hat neue Wiederherstellungscodes",
+			title:   "Sie haben neue Wiederherstellungscodes",
+			before:  "Für Ihr Konto bei {brand} wurden neue Wiederherstellungscodes erstellt. Die bisherigen gelten nicht mehr.",
+			after:   "Falls Sie es waren, bewahren Sie die neuen auf und werfen Sie die alten weg. Falls nicht, setzen Sie Ihr Passwort auf {host} sofort zurück und verständigen Sie Ihre Administration.",
+		},
 		event.TemplateNoticeEmailChanged: {
 			subject: "Die Adresse Ihres Kontos bei {brand} wurde geändert",
 			title:   "Ihre Adresse wurde geändert",

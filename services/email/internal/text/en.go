@@ -66,6 +66,12 @@ var english = speech{
 			before:  "Somebody used a recovery code of your {brand} account in place of the second factor.",
 			after:   "If it was you, set up your second factor again at the next sign-in. If not, reset your password on {host} at once and tell your administrator.",
 		},
+		event.TemplateNoticeRecoveryCodesReplaced: {
+			subject: "Your {brand} account has new recovery codes",
+			title:   "You have new recovery codes",
+			before:  "New recovery codes were made for your {brand} account. The ones from before work no more.",
+			after:   "If it was you, keep the new ones and throw the old ones away. If not, reset your password on {host} at once and tell your administrator.",
+		},
 		event.TemplateNoticeEmailChanged: {
 			subject: "The address of your {brand} account was changed",
 			title:   "Your address was changed",

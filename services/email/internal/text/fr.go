@@ -66,6 +66,12 @@ var french = speech{
 			before:  "Quelqu'un a utilisé un code de secours de votre compte {brand} à la place du second facteur.",
 			after:   "Si c'était vous, configurez à nouveau votre second facteur à la prochaine connexion. Sinon, réinitialisez tout de suite votre mot de passe sur {host} et prévenez votre administrateur.",
 		},
+		event.TemplateNoticeRecoveryCodesReplaced: {
+			subject: "Votre compte {brand} a de nouveaux codes de secours",
+			title:   "Vous avez de nouveaux codes de secours",
+			before:  "Votre compte {brand} a reçu de nouveaux codes de secours. Les précédents ne fonctionnent plus.",
+			after:   "Si c'était vous, conservez les nouveaux et jetez les anciens. Sinon, réinitialisez tout de suite votre mot de passe sur {host} et prévenez votre administrateur.",
+		},
 		event.TemplateNoticeEmailChanged: {
 			subject: "L’adresse de votre compte {brand} a été modifiée",
 			title:   "Votre adresse a été modifiée",

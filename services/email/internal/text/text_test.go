@@ -27,7 +27,7 @@ func templates() []string {
 	return []string{
 		event.TemplateCode, event.TemplatePasswordCreate, event.TemplatePasswordReset, event.TemplateMagicLink,
 		event.TemplateNoticePasswordChanged, event.TemplateNoticeFactorChanged,
-		event.TemplateNoticeRecoveryCodeUsed, event.TemplateNoticeSecondFactorFailing,
+		event.TemplateNoticeRecoveryCodeUsed, event.TemplateNoticeRecoveryCodesReplaced, event.TemplateNoticeSecondFactorFailing,
 		event.TemplateNoticeEmailChanged, event.TemplateNoticePasswordDisabled,
 		event.TemplateNoticeFactorsDisabled, event.TemplateNoticeFactorsReset, event.TemplateNoticePasswordExpiring,
 		event.TemplateNoticePasswordCompromised,
