@@ -194,7 +194,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
 	s.tables = append(s.tables, (&pages.Links{Links: with.links, BaseURL: s.cfg.BaseURL, Now: now}).Routes())
-	s.tables = append(append(s.tables, s.wireFlows(tenants, tokens, factors, news, with)...), s.logouts(tokens).Routes())
+	s.tables = append(append(s.tables, s.wireFlows(keys, tenants, tokens, factors, news, with)...), s.logouts(tokens).Routes())
 	s.tables = append(s.tables, s.wireVerification(proving{keys, tenants, users, factors, watch, news, with}))
 	docs, err := s.docs()
 	if err != nil {

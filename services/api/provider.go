@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/flow"
+	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/oidc"
 	"countersign.dev/services/api/internal/pages"
@@ -15,7 +16,7 @@ import (
 
 // wireFlows builds what brings a browser from an app through the sign-in page
 // and back, with the page of whoever is signed in, and returns its tables.
-func (s *Service) wireFlows(tenants *tenant.Service, tokens *token.Service, factors *factor.Service, news *notice.Service, with logins) [][]pipeline.Route {
+func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *token.Service, factors *factor.Service, news *notice.Service, with logins) [][]pipeline.Route {
 	flows := &flow.Service{
 		Store: s.short, Keys: tokens.Keys, Apps: s.store, Organizations: tenants, Realms: s.store, Domains: tenants, Consents: s.consents, Sessions: s.sessions, Passwords: with.passwords, Factors: factors, Logins: with.logins,
 		Grants: s.grants, Hints: tokens, Notices: news, BaseURL: s.cfg.BaseURL, Now: time.Now,
@@ -23,6 +24,9 @@ func (s *Service) wireFlows(tenants *tenant.Service, tokens *token.Service, fact
 	return [][]pipeline.Route{
 		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),
 		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
-		(&pages.Account{Sessions: s.sessions, Passwords: with.passwords, Organizations: tenants, BaseURL: s.cfg.BaseURL}).Routes(),
+		(&pages.Account{
+			Sessions: s.sessions, Passwords: with.passwords, Organizations: tenants, SignIns: flows, Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
+			Factors: &factor.Own{Service: factors, Changes: s.store, Shelf: s.short, Keys: keys.database},
+		}).Routes(),
 	}
 }

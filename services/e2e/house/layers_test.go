@@ -397,7 +397,8 @@ var layers = map[string]layer{
 		why:   "edge: every token path",
 	},
 	api + "pages": {
-		ours:   []string{"pkg/fault", "pkg/secret", "pkg/web", api + "activity", api + "delivery", api + "flow", api + "link", api + "logout", api + "password", api + "pipeline", api + "session", api + "tenant"},
+		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "activity", api + "delivery", api + "factor", api + "flow", api + "grant", api + "id", api + "link", api + "logout",
+			api + "password", api + "pipeline", api + "qr", api + "session", api + "tenant"},
 		others: []string{"golang.org/x/text"},
 		never:  []string{"database/sql", "os"},
 		tests:  []string{api + "guard", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router

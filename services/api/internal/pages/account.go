@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/activity"
+	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/session"
@@ -20,13 +22,20 @@ type Account struct {
 	Sessions      OwnSessions
 	Passwords     OwnPasswords
 	Organizations Organizations
-	BaseURL       string // decides the cookie's name and the paths; no header does
+	Factors       OwnFactors
+	SignIns       SignIns
+	// Forms makes the token of the form on a page that refuses something: what
+	// renders a fault knows nothing of the request but its cookies.
+	Forms   pipeline.Forms
+	BaseURL string // decides the cookie's name and the paths; no header does
 }
 
 // OwnSessions is what the page calls; session.Service implements it.
 type OwnSessions interface {
 	List(ctx context.Context, t tenant.ID, userID string) ([]session.Session, error)
 	End(ctx context.Context, t tenant.ID, sessionID string) error
+	FindIn(ctx context.Context, realm string, token secret.Text) (session.Session, error)
+	Raise(ctx context.Context, of session.Session, proofs ...string) (secret.Text, session.Session, error)
 }
 
 // OwnPasswords changes passwords; password.Service implements it.
@@ -34,10 +43,13 @@ type OwnPasswords interface {
 	Change(ctx context.Context, in password.Own) error
 }
 
-// Organizations finds the organization of a session; tenant.Service implements
-// it.
+// Organizations finds the organization of a session, and the realm of somebody
+// without one; tenant.Service implements it.
 type Organizations interface {
 	Organization(ctx context.Context, account, domain string) (tenant.Organization, error)
+	// Place finds where the people of an e-mail domain sign in, or returns
+	// tenant.ErrNotFound.
+	Place(ctx context.Context, domain string) (org tenant.Organization, env string, err error)
 }
 
 var (
@@ -55,22 +67,28 @@ const (
 // Routes is the table of the page. Its forms are bound to the cookie that has
 // the sessions, as the question of a logout is.
 func (a *Account) Routes() []pipeline.Route {
-	page := func(method, path, summary string, success int) pipeline.Route {
-		return pipeline.Route{
-			Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(a.BaseURL).SessionsName(),
-			Credential: pipeline.Browser, Reach: pipeline.Nobody, Rate: rateAccount, WriteFault: WriteFault,
-		}
-	}
-	show := page(http.MethodGet, AccountPath, "Show who is signed in, and where", http.StatusOK)
+	show := a.page(http.MethodGet, AccountPath, "Show who is signed in, where, and with what", http.StatusOK)
 	show.Handler, show.Write = pipeline.Handle(a.show), a.write
-	form := func(path, summary string, handler pipeline.Handler) pipeline.Route {
-		r := page(http.MethodPost, path, summary, http.StatusSeeOther)
-		r.Form, r.Strict, r.BodyOnly, r.Handler, r.Write = true, true, true, handler, pipeline.Depart
-		return r
+	end := a.form(AccountSessionsPath, "End one of one's own sessions", 0, pipeline.Handle(a.end))
+	end.Fresh = false // whoever finds a browser open may close it
+	change := a.form(AccountPasswordPath, "Change one's own password", pipeline.WithinHash, pipeline.Handle(a.password))
+	change.WriteFault = a.refusePassword
+	return slices.Concat([]pipeline.Route{show, end, change}, a.factorRoutes(), a.signInRoutes())
+}
+
+func (a *Account) page(method, path, summary string, success int) pipeline.Route {
+	return pipeline.Route{
+		Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(a.BaseURL).SessionsName(),
+		Credential: pipeline.Browser, Reach: pipeline.Nobody, Rate: rateAccount, WriteFault: a.refuse,
 	}
-	change := form(AccountPasswordPath, "Change one's own password", pipeline.Handle(a.password))
-	change.Fresh, change.Within, change.WriteFault = true, pipeline.WithinHash, writeRefusal
-	return []pipeline.Route{show, form(AccountSessionsPath, "End one of one's own sessions", pipeline.Handle(a.end)), change}
+}
+
+// form is a change of what somebody proves with.
+func (a *Account) form(path, summary string, within time.Duration, handler pipeline.Handler) pipeline.Route {
+	r := a.page(http.MethodPost, path, summary, http.StatusSeeOther)
+	r.Form, r.Strict, r.BodyOnly, r.Fresh, r.Within = true, true, true, true, within
+	r.Handler, r.Write = handler, pipeline.Depart
+	return r
 }
 
 // rateAccount is counted apart from the pages of people who are not signed in.
@@ -84,13 +102,23 @@ type accountIn struct {
 type accountPage struct {
 	of       session.Session
 	sessions []session.Session
+	self     factor.Self
+	unsaved  bool // there are recovery codes to be saved
 	token    secret.Text
 	lang     string
 }
 
 func (a *Account) show(ctx context.Context, c pipeline.Call, in accountIn) (accountPage, error) {
 	all, err := a.Sessions.List(ctx, c.Tenant, c.Session.User.ID)
-	return accountPage{c.Session, all, c.PageToken, in.Lang}, err
+	if err != nil {
+		return accountPage{}, err
+	}
+	self, err := a.self(ctx, c)
+	if err != nil {
+		return accountPage{}, err
+	}
+	codes, err := a.Factors.Codes(ctx, self)
+	return accountPage{c.Session, all, self, len(codes) > 0, c.PageToken, in.Lang}, err
 }
 
 type endSessionForm struct {
@@ -137,6 +165,11 @@ func (a *Account) password(ctx context.Context, c pipeline.Call, in newPasswordF
 // back leads to the page again.
 func (a *Account) back(c pipeline.Call) pipeline.Departure {
 	return pipeline.Departure{To: secret.New(a.path(c.Session))}
+}
+
+// to leads to a page below it.
+func (a *Account) to(c pipeline.Call, rest string) pipeline.Departure {
+	return pipeline.Departure{To: secret.New(a.path(c.Session) + rest)}
 }
 
 // path is the page of a session. A realm has no characters that a path escapes.

@@ -29,3 +29,30 @@ func TestEveryLanguageSaysAllOfAnAccount(t *testing.T) {
 		}
 	}
 }
+
+// So it is with what it says of second factors.
+func TestEveryLanguageSaysAllOfOwnFactors(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{}
+	texts(reflect.ValueOf(spokenOfFactors[0]), "", want)
+	if len(want) < 40 || len(spokenOfFactors) != len(spokenOfAccounts) {
+		t.Fatalf("%d texts in %d languages", len(want), len(spokenOfFactors))
+	}
+	for i, language := range spokenOfFactors {
+		got := map[string]string{}
+		texts(reflect.ValueOf(language), "", got)
+		for name, text := range want {
+			if strings.TrimSpace(got[name]) == "" || !slices.Equal(fills(got[name]), fills(text)) {
+				t.Errorf("%s: %s is %q, in English %q", language.Lang, name, got[name], text)
+			}
+		}
+		for said := range spokenOfFactors[0].Said {
+			if language.Said[said] == "" {
+				t.Errorf("%s has nothing to say of a code that is %s", language.Lang, said)
+			}
+		}
+		if language.Lang != spokenOfAccounts[i].Lang {
+			t.Errorf("language %d is %s, elsewhere %s", i, language.Lang, spokenOfAccounts[i].Lang)
+		}
+	}
+}

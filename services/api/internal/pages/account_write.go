@@ -18,7 +18,10 @@ import (
 //go:embed account.html
 var accountHTML string
 
-var accountTemplates = withLayout("account", accountHTML)
+//go:embed account_factors.html
+var accountFactorsHTML string
+
+var accountTemplates = withLayout("account", accountHTML+accountFactorsHTML)
 
 // ownSession is a session as the page shows it.
 type ownSession struct {
@@ -47,7 +50,7 @@ func (a *Account) write(w http.ResponseWriter, r *http.Request, status int, answ
 	fill := strings.NewReplacer("{place}", place, "{user}", secret.MaskEmail(page.of.User.Email.Written))
 	path := a.path(page.of)
 	err := send(w, status, accountTemplates.Lookup("account"), "'self'", map[string]any{
-		"Words": words, "Lang": words.Lang, "Heading": words.Title.Heading, "Text": fill.Replace(words.Title.Text),
+		"Words": words, "Factors": shownFactors(page, words.Lang), "Path": path, "Lang": words.Lang, "Heading": words.Title.Heading, "Text": fill.Replace(words.Title.Text),
 		"Sessions": shownSessions(page), "PageToken": page.token.Reveal(),
 		"SessionsAction": path + "/sessions", "PasswordAction": path + "/password", "SignOut": below(a.BaseURL, SignOutPath),
 	})
@@ -71,12 +74,12 @@ func source(of session.Session) string {
 	return of.Source
 }
 
-// writeRefusal says of a new password what is wrong with it, and renders all
+// refusePassword says of a new password what is wrong with it, and renders all
 // else as everywhere.
-func writeRefusal(w http.ResponseWriter, r *http.Request, err error) {
+func (a *Account) refusePassword(w http.ResponseWriter, r *http.Request, err error) {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || f.Kind != fault.Invalid || f.Advice == nil {
-		WriteFault(w, r, err)
+		a.refuse(w, r, err)
 		return
 	}
 	words := accountWordsFor(r, "")

@@ -97,6 +97,16 @@ func (s *Store) DomainClaimants(ctx context.Context, account, domain string, pro
 		func(row scanner) (orgID string, err error) { return orgID, row.Scan(&orgID) })
 }
 
+// DomainClaims implements tenant.Store.
+func (s *Store) DomainClaims(ctx context.Context, domain string, most int) ([]tenant.DomainClaim, error) {
+	return many(ctx, s.read, stmt("find claims everywhere",
+		`SELECT account_id, org_id, domain, proven_at FROM organization_domains WHERE domain = $1
+		ORDER BY CASE WHEN proven_at IS NULL THEN 1 ELSE 0 END, org_id LIMIT $2`, domain, most),
+		func(row scanner) (c tenant.DomainClaim, err error) {
+			return c, row.Scan(&c.AccountID, &c.OrgID, &c.Domain, instant{&c.ProvenAt})
+		})
+}
+
 // OrganizationByID implements tenant.Store.
 func (s *Store) OrganizationByID(ctx context.Context, account, orgID string) (o tenant.Organization, err error) {
 	st := stmt("read organization",

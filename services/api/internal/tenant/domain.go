@@ -84,6 +84,9 @@ type DomainStore interface {
 	// that claim the domain, from behind an id on; with proven set only the
 	// one that has proven it.
 	DomainClaimants(ctx context.Context, account, domain string, proven bool, after string, most int) ([]string, error)
+	// DomainClaims returns claims of a domain in all accounts, a proven one
+	// first; at most so many.
+	DomainClaims(ctx context.Context, domain string, most int) ([]DomainClaim, error)
 	// OrganizationByID finds a living one, or returns ErrNotFound.
 	OrganizationByID(ctx context.Context, account, orgID string) (Organization, error)
 }
@@ -157,6 +160,33 @@ func (s *Service) ByEmailDomain(ctx context.Context, account, env, domain string
 		return Organization{}, ErrNotFound
 	}
 	return s.Store.OrganizationByID(ctx, account, found)
+}
+
+// Place finds where people sign in who say nothing but their address: at the
+// organization that has proven their domain, whichever account it is in. One
+// that nobody has proven leads to the sandbox of the only organization that
+// claims it; where several do, nobody can tell which is meant. It returns
+// ErrNotFound. What it returns is no authorization, and tells nothing but what
+// the sign-in page of an organization shows to everybody.
+func (s *Service) Place(ctx context.Context, domain string) (Organization, string, error) {
+	domain, ok := EmailDomain(domain)
+	if !ok {
+		return Organization{}, "", ErrNotFound
+	}
+	claims, err := s.Store.DomainClaims(ctx, domain, 2)
+	if err != nil {
+		return Organization{}, "", err
+	}
+	env := Default
+	switch {
+	case len(claims) > 0 && !claims[0].ProvenAt.IsZero():
+	case len(claims) == 1:
+		env = Sandbox
+	default:
+		return Organization{}, "", ErrNotFound
+	}
+	org, err := s.Store.OrganizationByID(ctx, claims[0].AccountID, claims[0].OrgID)
+	return org, env, err
 }
 
 // VerifyEmailDomain looks in the DNS for the proof of a claim and says what
