@@ -59,7 +59,7 @@ func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor
 	}
 	now := time.Now
 	watch := &guard.Passwords{
-		Store: s.store, Sources: s.short, Hasher: hasher, Turns: s.turns, Index: keys.index, Policy: guard.DefaultPasswordPolicy(), Now: now, Observe: s.metrics.compared,
+		Store: s.store, Devices: s.store, Sources: s.short, Hasher: hasher, Turns: s.turns, Index: keys.index, Policy: guard.DefaultPasswordPolicy(), Now: now, Observe: s.metrics.compared,
 	}
 	l.logins = &login.Service{Factors: factors, Passwords: s.store, Grants: s.grants, Waiting: s.short, Now: now}
 	l.links = &link.Service{

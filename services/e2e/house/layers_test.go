@@ -245,8 +245,13 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "bounds what is hashed at once; knows no password",
 	},
+	api + "device": {
+		ours:  []string{"pkg/secret", api + "id", api + "tenant"},
+		never: outside,
+		why:   "browsers that users have signed in from; counts no guess",
+	},
 	api + "guard": {
-		ours:  []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "outbox", api + "tenant"},
+		ours:  []string{"pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "device", api + "outbox", api + "tenant"},
 		never: outside,
 		tests: []string{api + "hashing", api + "password", api + "sqlstore", api + "user", "golang.org/x/crypto"}, // the real parts of a login, and a bare hash to measure it by
 		why:   "counts and compares; knows no factor, only whose budget",
@@ -353,7 +358,7 @@ var layers = map[string]layer{
 		why:   "publishes the outbox, consumes results and hands them to the delivery rules, through interfaces",
 	},
 	api + "sqlstore": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "consent", api + "delivery", api + "factor",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "consent", api + "delivery", api + "device", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailcode", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "session", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
@@ -377,7 +382,7 @@ var layers = map[string]layer{
 	},
 	api + "pipeline": {
 		ours: []string{"pkg/ephemeral", "pkg/fault", "pkg/logs", "pkg/secret", "pkg/web",
-			api + "apikey", api + "app", api + "grant", api + "input", api + "session", api + "tenant", api + "token"},
+			api + "apikey", api + "app", api + "device", api + "grant", api + "input", api + "session", api + "tenant", api + "token"},
 		others: []string{"github.com/go-chi/chi/v5"},
 		never:  []string{"database/sql", "os"},
 		tests:  []string{api + "id", api + "sqlstore", api + "user"}, // the real store

@@ -26,6 +26,8 @@ type Whose struct {
 	// Source is where the person is, where the caller tells. Not valid is not
 	// known: callers are servers, so the address of a request says nothing.
 	Source netip.Addr
+	// Device is what the browser is known by, to whomever; empty for none.
+	Device secret.Text
 }
 
 // Compared is what became of a guess.
@@ -43,12 +45,16 @@ type PasswordPolicy struct {
 	First, Most time.Duration // the pause doubles with every further one
 	Quiet       time.Duration // without a guess, after which pauses begin anew
 	Cap         int           // wrong ones in a row that shut a password until it is set anew
+	// DeviceCap is how many wrong ones in a row from a known device make it one
+	// like any other.
+	DeviceCap int
 }
 
 // DefaultPasswordPolicy pauses from the fifth wrong password on for 1, 2, 4 …
-// 900 seconds, and shuts at 100 (NIST SP 800-63B-4 3.2.2).
+// 900 seconds, and shuts at 100 (NIST SP 800-63B-4 3.2.2). A device is known
+// for ten of them.
 func DefaultPasswordPolicy() PasswordPolicy {
-	return PasswordPolicy{Free: 4, First: time.Second, Most: 15 * time.Minute, Quiet: 48 * time.Hour, Cap: 100}
+	return PasswordPolicy{Free: 4, First: time.Second, Most: 15 * time.Minute, Quiet: 48 * time.Hour, Cap: 100, DeviceCap: 10}
 }
 
 // PasswordBudget is what is counted together.
@@ -96,6 +102,7 @@ type Turns interface {
 // Passwords counts and compares passwords.
 type Passwords struct {
 	Store   PasswordStore
+	Devices DeviceStore // nil knows none
 	Sources Sources
 	Hasher  Hasher
 	Turns   Turns
@@ -127,7 +134,7 @@ func (p *Passwords) Password(ctx context.Context, w Whose, candidate secret.Text
 	}
 	b := p.budget(w)
 	err = p.Turns.Do(ctx, line(w.Tenant), string(b.Key), func(ctx context.Context) (err error) {
-		out, err = p.guess(ctx, b, w.Source, candidate, stored)
+		out, err = p.guess(ctx, taken{PasswordBudget: b, source: w.Source, device: w.Device}, candidate, stored)
 		return err
 	})
 	if err != nil {
@@ -136,24 +143,13 @@ func (p *Passwords) Password(ctx context.Context, w Whose, candidate secret.Text
 	return out, nil
 }
 
-// guess counts by source and by user, evaluates once, compares, and settles
-// the count. From the count on it does not end with its caller: a right
-// password whose caller has hung up must not stay counted as a wrong one.
-func (p *Passwords) guess(ctx context.Context, b PasswordBudget, source netip.Addr, candidate secret.Text, stored string) (Compared, error) {
+// guess counts, evaluates once, compares, and settles the count. From the
+// count on it does not end with its caller: a right password whose caller has
+// hung up must not stay counted as a wrong one.
+func (p *Passwords) guess(ctx context.Context, t taken, candidate secret.Text, stored string) (Compared, error) {
 	now := p.Now()
-	from := networks(b.Tenant, source)
-	if err := p.takeFrom(ctx, from, now); err != nil {
-		return Compared{}, err
-	}
-	lasting := context.WithoutCancel(ctx)
-	count, err := p.Store.CountPassword(ctx, b, p.Policy, now)
-	if err == nil && !count.OK {
-		err = pausedUntil(count.Free, now)
-	}
+	inARow, err := p.take(ctx, &t, now)
 	if err != nil {
-		// Nothing is compared, so nothing failed. When this fails as well the
-		// source is short of one guess for a while.
-		_ = p.returnTo(lasting, from, now)
 		return Compared{}, err
 	}
 	want, got, err := p.Hasher.Tags(candidate, stored)
@@ -162,16 +158,58 @@ func (p *Passwords) guess(ctx context.Context, b PasswordBudget, source netip.Ad
 	}
 	ok := subtle.ConstantTimeCompare(want, got) == 1 && stored != ""
 	p.observe(ok)
-	if err := p.Store.SettlePassword(lasting, b, ok); err != nil {
+	if err := p.settle(context.WithoutCancel(ctx), t, ok, now); err != nil {
 		return Compared{}, err
 	}
-	if !ok {
-		return Compared{Shut: count.InARow >= p.Policy.Cap}, nil
+	return Compared{OK: ok, Shut: !ok && inARow >= p.Policy.Cap}, nil
+}
+
+// taken is what a guess is taken from: what its device has where that is known,
+// and else the source and the user's budget.
+type taken struct {
+	PasswordBudget
+	source netip.Addr
+	device secret.Text
+	known  *DeviceBudget // where the guess is counted by its device
+}
+
+// take counts a guess, by its device or by source and user, and returns how many
+// of the user's were wrong in a row, none for a device's; or it returns a
+// refusal: then nothing may be compared.
+func (p *Passwords) take(ctx context.Context, t *taken, now time.Time) (inARow int, err error) {
+	if err := p.takeFromDevice(ctx, t, now); err != nil || t.known != nil {
+		return 0, err
 	}
-	if err := p.returnTo(lasting, from, now); err != nil {
-		return Compared{}, err
+	from := networks(t.Tenant, t.source)
+	if err := p.takeFrom(ctx, from, now); err != nil {
+		return 0, err
 	}
-	return Compared{OK: true}, nil
+	count, err := p.Store.CountPassword(ctx, t.PasswordBudget, p.Policy, now)
+	if err == nil && !count.OK {
+		err = pausedUntil(count.Free, now)
+	}
+	if err != nil {
+		// Nothing is compared, so nothing failed. When this fails as well the
+		// source is short of one guess for a while.
+		_ = p.returnTo(context.WithoutCancel(ctx), from, now)
+		return 0, err
+	}
+	return count.InARow, nil
+}
+
+// settle settles all that a guess may have been counted by. Who has a known
+// device and the right password ends what others have guessed, as with any
+// right password, also where that has shut it.
+func (p *Passwords) settle(ctx context.Context, t taken, ok bool, now time.Time) error {
+	if t.known != nil {
+		if err := p.Devices.SettleDevice(ctx, *t.known, ok); err != nil {
+			return err
+		}
+	}
+	if err := p.Store.SettlePassword(ctx, t.PasswordBudget, ok); err != nil || !ok || t.known != nil {
+		return err
+	}
+	return p.returnTo(ctx, networks(t.Tenant, t.source), now)
 }
 
 // SamePassword compares a password that its owner is about to set with the one

@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/template"
@@ -99,6 +100,8 @@ type Caller struct {
 	// of an API key, and RequestID the public name of that browser's flow.
 	App       string
 	RequestID string
+	// Device is what that browser is known by, to whomever.
+	Device secret.Text
 }
 
 // Browser reports whether a person asks on a page of ours.

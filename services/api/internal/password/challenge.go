@@ -50,7 +50,7 @@ func (s *Service) Challenge(ctx context.Context, c link.Caller, email string, pl
 		return Verdict{}, err
 	}
 	whose := s.whose(c.Tenant, address, u)
-	whose.Source = source
+	whose.Source, whose.Device = source, c.Device
 	compared, err := s.Guard.Password(ctx, whose, plain, has.Hash)
 	if err != nil {
 		return Verdict{}, err

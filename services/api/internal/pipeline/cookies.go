@@ -5,12 +5,13 @@ import (
 	"strings"
 
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/device"
 	"countersign.dev/services/api/internal/session"
 )
 
 // Cookies makes the cookies of people's browsers. Over https they are bound to
 // the host by the prefix __Host- (RFC 6265bis 4.1.3.2); none has a domain, and
-// all end with the browser.
+// all but that of devices end with the browser.
 type Cookies struct{ Secure bool }
 
 // CookiesOf are those of a base URL.
@@ -43,6 +44,23 @@ func (c Cookies) Sessions(set session.Set) *http.Cookie {
 		return c.Make(c.SessionsName(), secret.Text{}, -1)
 	}
 	return c.Make(c.SessionsName(), set.Text(), 0)
+}
+
+// DeviceName is that of the cookie that a browser is known by.
+func (c Cookies) DeviceName() string { return c.Name("cs_device") }
+
+// Device makes the cookie that a browser is known by.
+func (c Cookies) Device(token secret.Text) *http.Cookie {
+	return c.Make(c.DeviceName(), token, int(device.Life.Seconds()))
+}
+
+// DeviceOf reads what the browser is known by. Two of one name cannot both be
+// ours.
+func (c Cookies) DeviceOf(r *http.Request) secret.Text {
+	if given := r.CookiesNamed(c.DeviceName()); len(given) == 1 {
+		return secret.New(given[0].Value)
+	}
+	return secret.Text{}
 }
 
 // Make makes a cookie by its full name. It lives for so many seconds; zero ends

@@ -159,5 +159,8 @@ func (s *Store) forgetLimits(ctx context.Context, before, now time.Time) error {
 			return err
 		}
 	}
+	if err := s.dropDevices(ctx, now); err != nil {
+		return err
+	}
 	return s.forgetPasswords(ctx, now)
 }

@@ -30,6 +30,7 @@ import (
 var bigTables = []string{
 	"users", "factors", "recovery_sets", "activity", "guess_budgets", "send_gaps", "send_budgets", "deliveries", "delivery_attempts", "sandbox_messages",
 	"outbox", "password_budgets", "passwords", "password_history", "password_connections", "grants", "user_imports",
+	"known_devices",
 }
 
 // fill makes a thousand organizations with a million users and what hangs on
@@ -58,6 +59,8 @@ var fill = []string{
 	`INSERT INTO sandbox_messages SELECT id, id, account_id, org_id, environment, 'sms', request_id, '', decode(md5(id), 'hex'), 4000000000000 + created_at FROM deliveries`,
 	`INSERT INTO password_budgets SELECT decode(md5(id), 'hex'), account_id, org_id, environment, CASE WHEN created_at % 2 = 0 THEN id END, 1, 1, 0, 1, 4000000000000 + created_at
 		FROM users WHERE created_at <= 200000`,
+	`INSERT INTO known_devices SELECT decode(md5(id || i), 'hex'), org_id, environment, id, account_id, 0, 0, 0, 0, 1, 4000000000000 + created_at
+		FROM users, generate_series(1, 2) i WHERE created_at <= 200000`,
 	`INSERT INTO password_connections (account_id, org_id, environment, id, min_length, max_length, pepper_rotation, template_id, delivery,
 			verbose_errors, direct_creation, created_at, updated_at, time_to_live, grace_period, history_depth)
 		SELECT account_id, id, 'sandbox', id, 15, 256, 1, '', 'worker', FALSE, FALSE, 1, 1, CASE WHEN created_at <= 20 THEN 7776000000 ELSE 0 END, 0, 5 FROM organizations`,
@@ -223,6 +226,7 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 		"45 Done":      func() error { return s.Done(ctx, []string{entry.ID}) },
 	})
 	maps.Copy(calls, passwordCalls(ctx, s, u))
+	maps.Copy(calls, deviceCalls(ctx, s, u))
 	maps.Copy(calls, transferCalls(ctx, s, u, tenant.ID{Account: "a", Org: fmt.Sprint("o", round+501), Env: tenant.Sandbox}))
 	maps.Copy(calls, serverCalls(ctx, s, of))
 	maps.Copy(calls, appCalls(ctx, s, of))

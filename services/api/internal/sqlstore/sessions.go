@@ -154,12 +154,18 @@ func deleteSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, userID, except
 
 // endLogins ends all that a user is signed in to: sessions of browsers, and
 // grants whatever their scope (R-033). The session named stays with what came
-// of it; an empty name keeps none. In the transaction of a change of what they
-// rested on nothing can come between.
+// of it; an empty name keeps none, and then no device is known any more either.
+// In the transaction of a change of what they rested on nothing can come
+// between.
 func endLogins(ctx context.Context, tx *sql.Tx, u user.User, keep string, at time.Time) error {
 	t := u.Tenant
 	if err := deleteSessions(ctx, tx, t, u.ID, keep); err != nil {
 		return err
+	}
+	if keep == "" {
+		if err := forgetDevices(ctx, tx, t, u.ID); err != nil {
+			return err
+		}
 	}
 	_, err := exec(ctx, tx, stmt("revoke grants of user",
 		`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
