@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"countersign.dev/services/api/internal/device"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/flow"
 	"countersign.dev/services/api/internal/guard"
@@ -19,7 +20,7 @@ import (
 func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *token.Service, factors *factor.Service, news *notice.Service, with logins) [][]pipeline.Route {
 	flows := &flow.Service{
 		Store: s.short, Keys: tokens.Keys, Apps: s.store, Organizations: tenants, Realms: s.store, Domains: tenants, Consents: s.consents, Sessions: s.sessions, Passwords: with.passwords, Factors: factors, Logins: with.logins,
-		Grants: s.grants, Hints: tokens, Notices: news, BaseURL: s.cfg.BaseURL, Now: time.Now,
+		Grants: s.grants, Hints: tokens, Notices: news, Devices: &device.Service{Store: s.store, Now: time.Now}, BaseURL: s.cfg.BaseURL, Now: time.Now,
 	}
 	return [][]pipeline.Route{
 		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),

@@ -25,7 +25,7 @@ var claims = []string{"org", "org_domain", "organization", "tenant", "tenant_id"
 var ours = []string{
 	"email_verified", "phone_verified", "phone_sealed", "email_canonical", "org_id", "account_id", "environment", "fails", "in_a_row", "level",
 	"confirmed_at", "disabled_at", "disabled_by", "last_step", "drift", "obliged", "renewals", "tags", "result", "actor", "seal", "secret_digest", "revoked_at", "deleted_at", "state", "user_id", "id", "created_at", "updated_at", "used",
-	"hash", "must_change", "changed_at", "hashed_at", "reminded_age", "digest", "code_digest", "token_digest", "purpose", "slot", "proofs", "used_at", "proven_at",
+	"hash", "must_change", "changed_at", "hashed_at", "reminded_age", "digest", "code_digest", "token_digest", "device_digest", "purpose", "slot", "proofs", "used_at", "proven_at",
 	"amr", "acr", "auth_time", "grant_id", "code_challenge", "successor", "payload", "due_at",
 }
 

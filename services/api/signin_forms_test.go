@@ -108,8 +108,8 @@ func TestCookiesOfASignIn(t *testing.T) {
 			}
 		}
 	}
-	if set != 2 {
-		t.Errorf("%d cookies were set, want the browser's and its sessions'", set)
+	if set != 3 {
+		t.Errorf("%d cookies were set, want the browser's, its sessions' and what it is known by", set)
 	}
 }
 

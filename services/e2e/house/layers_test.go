@@ -429,7 +429,7 @@ var layers = map[string]layer{
 	},
 	"services/api": {
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
-			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "consent", api + "delivery",
+			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "consent", api + "delivery", api + "device",
 			api + "exchange", api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "logout", api + "mailcode", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user", api + "verification"},

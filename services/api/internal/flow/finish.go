@@ -82,6 +82,9 @@ func (s *Service) leave(ctx context.Context, h at, b Browser) (out Outcome, gone
 		// found here.
 		err = s.Logins.Current(ctx, l)
 	}
+	if err == nil {
+		out.Device, err = s.Devices.Know(ctx, h.app.Tenant, l.UserID, b.Device)
+	}
 	if err != nil {
 		return Outcome{}, false, errors.Join(err, s.Sessions.End(ctx, h.app.Tenant, of.ID))
 	}

@@ -97,6 +97,13 @@ type Hints interface {
 	ReadHint(ctx context.Context, raw secret.Text) (token.Hint, error)
 }
 
+// Devices know from which browsers a user has signed in.
+type Devices interface {
+	// Know notes a sign-in and returns what the browser is known by from now on;
+	// have is what it was known by, to whomever.
+	Know(ctx context.Context, t tenant.ID, userID string, have secret.Text) (secret.Text, error)
+}
+
 // Notices tell users what happened to their accounts.
 type Notices interface {
 	Tell(ctx context.Context, a notice.About, kind, typ string) error
@@ -112,6 +119,7 @@ type Service struct {
 	Domains       Domains
 	Consents      Consents
 	Sessions      Sessions
+	Devices       Devices
 	Passwords     Passwords
 	Factors       Factors
 	Logins        Logins

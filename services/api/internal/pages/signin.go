@@ -98,7 +98,10 @@ func (p *SignIn) form(path, summary string, within time.Duration, handler pipeli
 var rateSignIn = pipeline.Rate{Class: "sign_in", Rate: pipeline.RatePages.Rate, Essential: true}
 
 func browserOf(c pipeline.Call) flow.Browser {
-	return flow.Browser{Cookie: c.Cookie, Sessions: c.Sessions, Source: c.Source, TraceID: c.TraceID, Agent: c.Request.UserAgent()}
+	return flow.Browser{
+		Cookie: c.Cookie, Device: c.Device, Sessions: c.Sessions,
+		Source: c.Source, TraceID: c.TraceID, Agent: c.Request.UserAgent(),
+	}
 }
 
 // onward is where the browser goes: to the app, or to the page again.
@@ -106,6 +109,9 @@ func (p *SignIn) onward(out flow.Outcome) pipeline.Departure {
 	d := pipeline.Departure{To: out.Back}
 	if out.Sessions != nil {
 		d.Cookies = append(d.Cookies, pipeline.CookiesOf(p.BaseURL).Sessions(*out.Sessions))
+	}
+	if !out.Device.IsZero() {
+		d.Cookies = append(d.Cookies, pipeline.CookiesOf(p.BaseURL).Device(out.Device))
 	}
 	switch {
 	case out.Realm != "":

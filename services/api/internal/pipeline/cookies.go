@@ -54,15 +54,6 @@ func (c Cookies) Device(token secret.Text) *http.Cookie {
 	return c.Make(c.DeviceName(), token, int(device.Life.Seconds()))
 }
 
-// DeviceOf reads what the browser is known by. Two of one name cannot both be
-// ours.
-func (c Cookies) DeviceOf(r *http.Request) secret.Text {
-	if given := r.CookiesNamed(c.DeviceName()); len(given) == 1 {
-		return secret.New(given[0].Value)
-	}
-	return secret.Text{}
-}
-
 // Make makes a cookie by its full name. It lives for so many seconds; zero ends
 // it with the browser, and less deletes it.
 func (c Cookies) Make(name string, value secret.Text, seconds int) *http.Cookie {

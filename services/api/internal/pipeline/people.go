@@ -63,7 +63,7 @@ var errUser = fault.New(fault.Unauthorized, "invalid_token", "the access token i
 // a session up is a write.
 func (p *Pipeline) person(ctx context.Context, w http.ResponseWriter, r *http.Request, route Route, call *Call) error {
 	if route.Sessions {
-		call.Sessions = p.sessionsOf(r)
+		call.Sessions, call.Device = p.sessionsOf(r), p.deviceOf(r)
 	}
 	switch route.Credential {
 	case UserToken:
@@ -131,6 +131,14 @@ func (p *Pipeline) sessionsOf(r *http.Request) session.Set {
 		return session.ParseSet(secret.New(given[0].Value))
 	}
 	return session.Set{}
+}
+
+// deviceOf reads what the browser is known by.
+func (p *Pipeline) deviceOf(r *http.Request) secret.Text {
+	if given := r.CookiesNamed(p.cookies.DeviceName()); len(given) == 1 {
+		return secret.New(given[0].Value)
+	}
+	return secret.Text{}
 }
 
 // fresh asks for a recent proof, of all that the user has.

@@ -96,7 +96,8 @@ type Route struct {
 	// CORS lets pages of origins that an app lists call the path, never with
 	// credentials of the browser.
 	CORS bool
-	// Sessions gives the handler the browser's cookie of sessions.
+	// Sessions gives the handler the browser's cookies of sessions and of what it
+	// is known by.
 	Sessions bool
 	// Fresh wants, beside Browser, a proof of the last minutes at the highest
 	// level that the user has.
@@ -154,12 +155,13 @@ type Call struct {
 	// none; PageToken goes into the form of a page that is about it.
 	Cookie    secret.Text
 	PageToken secret.Text
-	// User and Access are there with UserToken, Session with Browser, Sessions
-	// where the route asks for it.
+	// User and Access are there with UserToken, Session with Browser, Sessions and
+	// Device where the route asks for them.
 	User     grant.Session
 	Access   token.Access
 	Session  session.Session
 	Sessions session.Set
+	Device   secret.Text
 	serveApp func(app.App)
 	path     func(name string) string
 	form     func() map[string]string
