@@ -145,6 +145,12 @@ func (r *realm) id(kind string) string {
 			r.ids[kind] = session.Realm(r.org, r.env)
 		case "request", "delivery", "factor":
 			r.addFactor()
+		case "spare factor":
+			r.addSpare()
+		case "own enrolment":
+			r.addOwnEnrolment()
+		case "own codes":
+			r.addOwnCodes()
 		case "app":
 			r.addApp()
 		case "browser":
@@ -169,6 +175,10 @@ var kinds = []string{
 	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "sign-in template", "template", "sessions", "session", "realm",
 }
 
+// ownKinds are what has been begun on the account page; it has no ids. It comes
+// last: the enrolment that waits is the one of the page then.
+var ownKinds = []string{"spare factor", "own codes", "own enrolment"}
+
 // ofUsers are the kinds of objects that belong to a user.
 var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor", "password", "password code", "login", "second flow", "sessions", "session"}
 
@@ -176,6 +186,9 @@ var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor"
 func (r *realm) full() *realm {
 	r.t.Helper()
 	for _, kind := range kinds {
+		r.id(kind)
+	}
+	for _, kind := range ownKinds {
 		r.id(kind)
 	}
 	r.stepOn()

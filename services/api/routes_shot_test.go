@@ -65,6 +65,7 @@ var references = map[string]string{
 	"password_code": "password code",
 	"template_id":   "template",
 	"session":       "session",
+	"factor":        "factor",
 
 	"forgot_password_template_id": "template",
 	"sign_in_template_id":         "sign-in template",
@@ -101,6 +102,12 @@ var needs = map[string]string{
 	"GET /api/v2/org/{org}/users/{user}/password":               "password",
 	"POST /api/v2/org/{org}/users/{user}/password/force-change": "password",
 	"POST /account/{realm}/password":                            "password",
+	"POST /account/{realm}/factors/remove":                      "spare factor",
+	"GET /account/{realm}/enrolment":                            "own enrolment",
+	"POST /account/{realm}/enrolment":                           "own enrolment",
+	"POST /account/{realm}/recovery-codes":                      "factor",
+	"GET /account/{realm}/recovery-codes":                       "own codes",
+	"GET /account/{realm}/recovery-codes.txt":                   "own codes",
 	"GET /api/v2/org/{org}/smtp-connection":                     "mail server",
 	"DELETE /api/v2/org/{org}/smtp-connection":                  "mail server",
 	"POST /api/v2/password-request":                             "connection",
@@ -157,6 +164,7 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"application_type":             fixed("web"),
 	"methods":                      fixed("password"),
 	"first_party":                  fixed("true"),
+	"sms_alone":                    fixed("true"),
 	"token_profile":                fixed("gateway"),
 	"audience":                     fixed("https://api.example.test"),
 	"id_token_signed_response_alg": fixed("RS256"),
@@ -178,7 +186,14 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"sms_per_day":  fixed("700"),
 	"page":         fixed("1"),
 	"per_page":     fixed("200"),
-	"method":       fixed("sms"),
+	"method": func(_ *realm, route pipeline.Route) string {
+		if strings.HasPrefix(route.Path, "/account/") {
+			return "totp" // the user may have a phone already
+		}
+		return "sms"
+	},
+	"phone":        func(r *realm, _ pipeline.Route) string { return r.phone() },
+	"said":         fixed("wrong"),
 	"force_enroll": fixed("true"),
 	"device_name":  func(r *realm, _ pipeline.Route) string { return r.word("device") },
 	"qr_format":    fixed("svg"),
@@ -259,6 +274,9 @@ func liveCode(r *realm, route pipeline.Route) string {
 		return r.word("authorization code")
 	}
 	r.id("request")
+	if route.Path == "/account/{realm}/enrolment" {
+		return r.ownCode()
+	}
 	if route.Path == "/login/code" {
 		return r.codes["totp-challenge"]
 	}
