@@ -179,7 +179,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	if err != nil {
 		return err
 	}
-	s.reminders = with.reminders
+	with.mails, s.reminders = s.mailcodes(keys, watch, factors, news), with.reminders
 	if err := s.wireBreaches(with.passwords); err != nil {
 		return err
 	}
@@ -193,7 +193,6 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		s.tokenPaths(watch, tokens),
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
-	s.tables = append(s.tables, (&pages.Links{Links: with.links, BaseURL: s.cfg.BaseURL, Now: now}).Routes())
 	s.tables = append(append(s.tables, s.wireFlows(keys, tenants, tokens, factors, news, with)...), s.logouts(tokens).Routes())
 	s.tables = append(s.tables, s.wireVerification(proving{keys, tenants, users, factors, watch, news, with}))
 	docs, err := s.docs()

@@ -11,6 +11,7 @@ import (
 	"countersign.dev/services/api/internal/hashing"
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/login"
+	"countersign.dev/services/api/internal/mailcode"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/user"
@@ -24,6 +25,7 @@ type logins struct {
 	passwords   *password.Service
 	connections *password.Connections
 	reminders   *password.Reminders
+	mails       *mailcode.Service
 }
 
 // hasher makes what makes and evaluates hashes, and the turns at it.
@@ -75,4 +77,12 @@ func (s *Service) wireLogins(keys keyrings, users *user.Service, factors *factor
 		Now: now, Log: s.log,
 	}
 	return l, nil
+}
+
+// mailcodes builds the rules of codes that stand for an address.
+func (s *Service) mailcodes(keys keyrings, watch *guard.Guard, factors *factor.Service, news *notice.Service) *mailcode.Service {
+	return &mailcode.Service{
+		Store: s.store, Codes: s.short, Claims: &claim.Book{Store: s.short, Now: time.Now}, Guard: watch, Factors: factors, Outbox: news.Outbox,
+		Relay: s.outgoing, Templates: news.Templates, Index: keys.index, Now: time.Now, Log: s.log,
+	}
 }

@@ -19,10 +19,12 @@ import (
 // and back, with the page of whoever is signed in, and returns its tables.
 func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *token.Service, factors *factor.Service, news *notice.Service, with logins) [][]pipeline.Route {
 	flows := &flow.Service{
-		Store: s.short, Keys: tokens.Keys, Apps: s.store, Organizations: tenants, Realms: s.store, Domains: tenants, Consents: s.consents, Sessions: s.sessions, Passwords: with.passwords, Factors: factors, Logins: with.logins,
+		Store: s.short, Keys: tokens.Keys, Apps: s.store, Organizations: tenants, Realms: s.store, Domains: tenants, Consents: s.consents, Sessions: s.sessions,
+		Passwords: with.passwords, Links: with.challenges, Mails: with.mails, Factors: factors, Logins: with.logins,
 		Grants: s.grants, Hints: tokens, Notices: news, Devices: &device.Service{Store: s.store, Now: time.Now}, BaseURL: s.cfg.BaseURL, Now: time.Now,
 	}
 	return [][]pipeline.Route{
+		(&pages.Links{Links: with.links, Passwords: with.passwords, Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),
 		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 		(&pages.Account{

@@ -3,11 +3,9 @@ package api
 import (
 	"time"
 
-	"countersign.dev/pkg/claim"
 	"countersign.dev/services/api/internal/exchange"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/guard"
-	"countersign.dev/services/api/internal/mailcode"
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/tenant"
@@ -35,13 +33,9 @@ type proving struct {
 // returns their table.
 func (s *Service) wireVerification(on proving) []pipeline.Route {
 	now := time.Now
-	mails := &mailcode.Service{
-		Store: s.store, Codes: s.short, Claims: &claim.Book{Store: s.short, Now: now}, Guard: on.watch, Factors: on.factors, Outbox: on.news.Outbox,
-		Relay: s.outgoing, Templates: on.news.Templates, Index: on.keys.index, Now: now, Log: s.log,
-	}
 	flows := &exchange.Service{
 		Store: s.short, Keys: on.keys.database, Index: on.keys.index, Apps: s.store, Organizations: on.tenants, Connections: s.store, Users: on.users,
-		Passwords: on.logins.passwords, Resets: on.logins.passwords, Factors: on.factors, Mails: mails, Logins: on.logins.logins, Grants: s.grants, Live: s.grants, Breaker: on.watch, Notices: on.news,
+		Passwords: on.logins.passwords, Resets: on.logins.passwords, Factors: on.factors, Mails: on.logins.mails, Logins: on.logins.logins, Grants: s.grants, Live: s.grants, Breaker: on.watch, Notices: on.news,
 		BaseURL: s.cfg.BaseURL, Level: whileSending, Now: now, Log: s.log,
 	}
 	return (&verification.API{Flows: flows, Resets: flows, Apps: s.store}).Routes()

@@ -331,7 +331,7 @@ var layers = map[string]layer{
 
 	api + "flow": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "consent", api + "factor", api + "grant", api + "guard", api + "id", api + "link",
-			api + "login", api + "notice", api + "password", api + "session", api + "tenant", api + "token", api + "user"},
+			api + "login", api + "mailcode", api + "notice", api + "password", api + "session", api + "tenant", api + "token", api + "user"},
 		never: outside,
 		why:   "authorization requests, from the app and back with a code; asks all that proves something, and knows no page",
 	},
@@ -403,7 +403,7 @@ var layers = map[string]layer{
 	},
 	api + "pages": {
 		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "activity", api + "delivery", api + "factor", api + "flow", api + "grant", api + "id", api + "link", api + "logout",
-			api + "password", api + "pipeline", api + "qr", api + "session", api + "tenant"},
+			api + "mailcode", api + "password", api + "pipeline", api + "qr", api + "session", api + "tenant"},
 		others: []string{"golang.org/x/text"},
 		never:  []string{"database/sql", "os"},
 		tests:  []string{api + "guard", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router

@@ -79,6 +79,7 @@ type Flow struct {
 	SendAt time.Time `json:"send_at,omitzero"`
 	// Elsewhere says that the link was opened in another browser.
 	Elsewhere bool      `json:"elsewhere,omitempty"`
+	Opener    string    `json:"opener,omitempty"` // the user who did
 	Tries     int       `json:"tries"`
 	At        time.Time `json:"at"`
 }

@@ -63,6 +63,7 @@ type Passwords interface {
 	Challenge(ctx context.Context, c link.Caller, email string, plain secret.Text, source netip.Addr) (password.Verdict, error)
 	Renew(ctx context.Context, u user.User, l login.Login) (secret.Text, error)
 	Set(ctx context.Context, c link.Caller, in password.Set) (password.Done, error)
+	Request(ctx context.Context, c link.Caller, email, redirectURI string, mayCreate bool) (password.Asked, error)
 }
 
 // Factors check second factors.
@@ -78,6 +79,7 @@ type Factors interface {
 
 // Logins decide whether what was proven is enough.
 type Logins interface {
+	Complete(ctx context.Context, l login.Login) (login.Completed, error)
 	Waits(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (bool, error)
 	Continue(ctx context.Context, requestID string, t tenant.ID, userID, clientID string, proofs ...string) (login.Completed, bool, error)
 	Recovered(ctx context.Context, requestID string, t tenant.ID, userID, clientID string) (bool, error)
@@ -121,6 +123,8 @@ type Service struct {
 	Sessions      Sessions
 	Devices       Devices
 	Passwords     Passwords
+	Links         Links
+	Mails         Mails
 	Factors       Factors
 	Logins        Logins
 	Grants        Grants

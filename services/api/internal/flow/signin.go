@@ -48,7 +48,7 @@ func (s *Service) open(ctx context.Context, flow secret.Text, b Browser, steps .
 
 // caller is who asks the rules of passwords and links.
 func (h at) caller(b Browser) link.Caller {
-	return link.Caller{App: h.app.ID, RequestID: h.RequestID, Tenant: h.app.Tenant, Org: h.org, By: b.by(), Device: b.Device}
+	return link.Caller{App: h.app.ID, RequestID: h.RequestID, Tenant: h.app.Tenant, Org: h.org, By: b.by(), Device: b.Device, Flow: h.key}
 }
 
 // Password takes the first proof of a flow. Whatever is wrong with it, the

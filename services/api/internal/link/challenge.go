@@ -102,6 +102,8 @@ type Caller struct {
 	RequestID string
 	// Device is what that browser is known by, to whomever.
 	Device secret.Text
+	// Flow is the key of that flow, which links are bound to.
+	Flow string
 }
 
 // Browser reports whether a person asks on a page of ours.
@@ -136,14 +138,42 @@ func (s *Challenges) Challenge(ctx context.Context, c Caller, email, redirectURI
 		Kind: event.KindMagicLink, RequestKind: "magic-link-challenge", Tenant: t, Org: org, Email: address, MayCreate: connection.MayCreate,
 		Purpose: Login, Template: event.TemplateMagicLink, Words: connection.Template, RedirectURI: redirectURI, ClientID: key.ID, ByCaller: byCaller, Life: LoginLife, TraceID: c.By.TraceID,
 	}
-	switch u, err := s.Users.Find(ctx, t, address.Written); {
+	issued, err := s.issue(ctx, n)
+	return Asked{Issued: issued, Email: address.Written, MayCreate: connection.MayCreate}, err
+}
+
+// SignIn mails a link to sign in with to a person on our page: it belongs to
+// the flow of the caller and leads nowhere else. Nobody learns from it whether
+// the address has a user. It returns ErrInactive, ErrMails, and a fault of kind
+// Malformed for what is no address.
+func (s *Challenges) SignIn(ctx context.Context, c Caller, email string) error {
+	connection, err := s.Store.LinkConnection(ctx, c.Tenant)
+	if err != nil {
+		return err
+	}
+	if !connection.Active {
+		return ErrInactive
+	}
+	address, err := user.ParseAddress(email)
+	if err != nil {
+		return err
+	}
+	_, err = s.issue(ctx, New{
+		Kind: event.KindMagicLink, RequestKind: "magic-link-challenge", Tenant: c.Tenant, Org: c.Org, Email: address, MayCreate: connection.MayCreate,
+		Purpose: Login, Template: event.TemplateMagicLink, Words: connection.Template, Flow: c.Flow, ClientID: c.ClientID(), Life: LoginLife, TraceID: c.By.TraceID,
+	})
+	return err
+}
+
+// issue makes a link for whoever has its address.
+func (s *Challenges) issue(ctx context.Context, n New) (Issued, error) {
+	switch u, err := s.Users.Find(ctx, n.Tenant, n.Email.Written); {
 	case err == nil && u.Active:
 		n.User = &u
 	case err == nil: // to be deactivated is to have no account
 		n.MayCreate = false
 	case fault.KindOf(err) != fault.NotFound:
-		return Asked{}, err
+		return Issued{}, err
 	}
-	issued, err := s.Links.Issue(ctx, n)
-	return Asked{Issued: issued, Email: address.Written, MayCreate: connection.MayCreate}, err
+	return s.Links.Issue(ctx, n)
 }

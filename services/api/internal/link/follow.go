@@ -24,7 +24,7 @@ func (s *Service) Look(ctx context.Context, token secret.Text) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	v := View{Purpose: l.Purpose, Org: org, Address: secret.MaskEmail(l.Email.Written), AskedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
+	v := View{Purpose: l.Purpose, Org: org, Address: secret.MaskEmail(l.Email.Written), AskedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, Flow: l.Flow}
 	if app, err := url.Parse(l.RedirectURI); err == nil {
 		v.AppHost = app.Host
 	}
@@ -33,10 +33,10 @@ func (s *Service) Look(ctx context.Context, token secret.Text) (View, error) {
 
 // Follow implements Pages. The source is where the browser is; nothing is
 // decided by it.
-func (s *Service) Follow(ctx context.Context, token secret.Text, _ netip.Addr) (secret.Text, error) {
+func (s *Service) Follow(ctx context.Context, token secret.Text, _ netip.Addr) (Followed, error) {
 	l, _, err := s.Store.Link(ctx, digest(token), s.Now())
 	if err != nil {
-		return secret.Text{}, err
+		return Followed{}, err
 	}
 	if l.Purpose == Login {
 		return s.login(ctx, l)
@@ -45,7 +45,7 @@ func (s *Service) Follow(ctx context.Context, token secret.Text, _ netip.Addr) (
 }
 
 // code turns a link into a password code.
-func (s *Service) code(ctx context.Context, l Link) (secret.Text, error) {
+func (s *Service) code(ctx context.Context, l Link) (Followed, error) {
 	now := s.Now().Truncate(time.Millisecond)
 	value := id.Token()
 	err := s.Store.UseForCode(ctx, l.Digest, Code{
@@ -53,14 +53,18 @@ func (s *Service) code(ctx context.Context, l Link) (secret.Text, error) {
 		Proofs: []string{grant.Mail}, ClientID: l.ClientID, CreatedAt: now, ExpiresAt: now.Add(CodeLife),
 	}, now)
 	if err != nil {
-		return secret.Text{}, err
+		return Followed{}, err
 	}
-	return withQuery(l.RedirectURI, url.Values{"password_code": {value.Reveal()}})
+	if l.RedirectURI == "" {
+		return Followed{Password: value}, nil
+	}
+	to, err := withQuery(l.RedirectURI, url.Values{"password_code": {value.Reveal()}})
+	return Followed{Redirect: to}, err
 }
 
 // login turns a link into the end of a login, or into its first half where
-// the user has a second factor.
-func (s *Service) login(ctx context.Context, l Link) (secret.Text, error) {
+// the user has a second factor. That of a sign-in on our page goes on there.
+func (s *Service) login(ctx context.Context, l Link) (Followed, error) {
 	now := s.Now().Truncate(time.Millisecond)
 	fresh := user.User{ID: id.UUID(), Tenant: l.Tenant, Email: l.Email, Active: true, CreatedAt: now, UpdatedAt: now}
 	created := []outbox.Entry{s.Outbox.Event(activity.Record{
@@ -68,15 +72,18 @@ func (s *Service) login(ctx context.Context, l Link) (secret.Text, error) {
 	})}
 	u, err := s.Store.UseForLogin(ctx, l.Digest, fresh, created, now)
 	if err != nil {
-		return secret.Text{}, err
+		return Followed{}, err
 	}
 	s.Relay.Wake()
+	if l.Flow != "" {
+		return Followed{Flow: l.Flow, UserID: u.ID}, nil
+	}
 	done, err := s.Logins.Complete(ctx, login.Login{
 		RequestID: l.RequestID, Tenant: l.Tenant, UserID: u.ID, ClientID: l.ClientID, RedirectURI: l.RedirectURI,
 		AMR: []string{grant.Mail}, At: now,
 	})
 	if err != nil {
-		return secret.Text{}, err
+		return Followed{}, err
 	}
 	query := url.Values{"request_id": {l.RequestID}}
 	if done.MFARequired {
@@ -84,5 +91,6 @@ func (s *Service) login(ctx context.Context, l Link) (secret.Text, error) {
 	} else {
 		query.Set("code", done.Code.Reveal())
 	}
-	return withQuery(l.RedirectURI, query)
+	to, err := withQuery(l.RedirectURI, query)
+	return Followed{Redirect: to}, err
 }

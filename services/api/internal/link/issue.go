@@ -69,7 +69,8 @@ type New struct {
 	Purpose     Purpose
 	Template    string // of the mail
 	Words       string // id of the organization's own template that a connection names; may be empty
-	RedirectURI string
+	RedirectURI string // empty leads to a page of ours
+	Flow        string // see Link
 	ClientID    string
 	// ByCaller hands the link to the caller instead of sending it.
 	ByCaller bool
@@ -92,7 +93,7 @@ func (s *Service) Issue(ctx context.Context, n New) (Issued, error) {
 	token := id.Token()
 	l := Link{
 		RequestID: id.Request(n.RequestKind), Digest: digest(token), Tenant: n.Tenant, Email: n.Email, Purpose: n.Purpose,
-		RedirectURI: n.RedirectURI, ClientID: n.ClientID, CreatedAt: now, ExpiresAt: now.Add(n.Life),
+		RedirectURI: n.RedirectURI, Flow: n.Flow, ClientID: n.ClientID, CreatedAt: now, ExpiresAt: now.Add(n.Life),
 	}
 	if n.User != nil {
 		l.UserID, l.Email = n.User.ID, n.User.Email

@@ -63,12 +63,16 @@ type Link struct {
 	Email     user.Address
 	Purpose   Purpose
 	// Void marks the link of an address without a user: it opens nothing.
-	Void        bool
+	Void bool
+	// RedirectURI is the app's; empty leads to a page of ours.
 	RedirectURI string
-	ClientID    string // the API key that asked
-	DeliveryID  string // empty when the caller sends it
-	CreatedAt   time.Time
-	ExpiresAt   time.Time
+	// Flow is the key of the sign-in that asked, empty for an app's own call. A
+	// login by a link with one finishes that sign-in and nothing else.
+	Flow       string
+	ClientID   string // the API key or app that asked
+	DeliveryID string // empty when the caller sends it
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
 }
 
 // Code is a password code at rest: what a followed link has become, or what a
@@ -92,9 +96,19 @@ type View struct {
 	Purpose   Purpose
 	Org       tenant.Organization // name, colour, locale
 	Address   string              // masked
-	AppHost   string              // where following it leads
+	AppHost   string              // where following it leads; empty for a page of ours
+	Flow      string              // the key of the sign-in that asked; may be empty
 	AskedAt   time.Time
 	ExpiresAt time.Time
+}
+
+// Followed is what a link has become. One of Redirect, Password and Flow is
+// set.
+type Followed struct {
+	Redirect secret.Text // to the app, with what it gets in the query
+	Password secret.Text // a password code for our own page
+	Flow     string      // the key of the sign-in that UserID goes on with
+	UserID   string
 }
 
 // What may go wrong, as the caller reads it.
@@ -111,11 +125,10 @@ type Pages interface {
 	// Look shows what a link is for and leaves it as it is. It returns
 	// ErrDead, or a fault of the store.
 	Look(ctx context.Context, token secret.Text) (View, error)
-	// Follow uses a link and returns where the browser goes, with what the
-	// link has become in the query. It returns ErrDead, or a fault of the
+	// Follow uses a link and returns what it has become. It returns ErrDead, or a fault of the
 	// store; then the link is as it was, unless the fault came between its
 	// use and the end of a login: then the person asks for another.
-	Follow(ctx context.Context, token secret.Text, source netip.Addr) (redirect secret.Text, err error)
+	Follow(ctx context.Context, token secret.Text, source netip.Addr) (Followed, error)
 }
 
 // Store keeps links and password codes.

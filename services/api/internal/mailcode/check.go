@@ -60,7 +60,7 @@ func (s *Service) Check(ctx context.Context, w Whose, typed secret.Text) (Checke
 		Tenant: w.Tenant, UserID: w.User.ID, Action: event.TypeCodeAccepted, By: w.By, Data: map[string]string{"method": method},
 	})}
 	try := guard.Try{
-		Subject: guard.Subject{Tenant: w.Tenant, UserID: w.User.ID, Class: guard.SecondFactor}, By: w.By, Purpose: Purpose, KeepsCount: !w.Finishes,
+		Subject: guard.Subject{Tenant: w.Tenant, UserID: w.User.ID, Class: guard.SecondFactor}, By: w.By, Purpose: w.purpose(), KeepsCount: !w.Finishes,
 	}
 	verdict, err := s.Guard.Digits(ctx, try, guard.Digits{Typed: typed, Sent: &sent}, nil)
 	if err != nil {

@@ -42,8 +42,12 @@ import (
 	"countersign.dev/services/api/internal/user"
 )
 
-// Purpose names these codes among the user's others.
-const Purpose = "login_email"
+// Purpose names these codes among the user's others, Shown those of links that
+// were opened in another browser.
+const (
+	Purpose = "login_email"
+	Shown   = "login_shown"
+)
 
 // Life and tries of a code (security.md part 7).
 const (
@@ -127,7 +131,19 @@ type Whose struct {
 	// factor it must not: whoever reads the user's mail could go on guessing
 	// the factor for ever.
 	Finishes bool
-	By       activity.By
+	// Flow is the key of the sign-in whose link was opened elsewhere: the code
+	// that is shown there is good in this sign-in alone. Empty for mailed codes.
+	Flow string
+	By   activity.By
+}
+
+// purpose keeps codes that are shown from those that are mailed: neither ends
+// the other.
+func (w Whose) purpose() string {
+	if w.Flow != "" {
+		return Shown
+	}
+	return Purpose
 }
 
 // userID is empty for nobody.
@@ -145,7 +161,7 @@ func (s *Service) key(w Whose) string {
 	if w.User == nil {
 		whose = "nobody." + s.nobody(w)
 	}
-	return fmt.Sprintf("code:{%s|%s|%s}:%s", t.Org, t.Env, whose, Purpose)
+	return fmt.Sprintf("code:{%s|%s|%s}:%s", t.Org, t.Env, whose, w.purpose())
 }
 
 // nobody names an address without a user, within one tenant.
@@ -157,5 +173,5 @@ func (s *Service) nobody(w Whose) string {
 // about the address that the user has got since.
 func (s *Service) digest(w Whose, code secret.Text) []byte {
 	t := w.Tenant
-	return s.Index.Sum("mail.code", t.Account, t.Org, t.Env, w.userID(), Purpose, w.Address.Canonical, code.Reveal())
+	return s.Index.Sum("mail.code", t.Account, t.Org, t.Env, w.userID(), w.purpose()+w.Flow, w.Address.Canonical, code.Reveal())
 }

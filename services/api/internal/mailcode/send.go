@@ -46,6 +46,19 @@ func (s *Service) Send(ctx context.Context, w Whose) error {
 	return nil
 }
 
+// Show makes a code live that nobody mails, in place of the one before of its
+// kind, and returns it: whoever has opened a link reads it there and types it
+// where the link was asked for. The user and the flow must be given.
+func (s *Service) Show(ctx context.Context, w Whose) (secret.Text, error) {
+	code, err := challenge.NewCode()
+	if err != nil {
+		return secret.Text{}, err
+	}
+	now := s.Now()
+	_, err = s.arm(ctx, w, outbox.Entry{ID: id.UUID(), CreatedAt: now, ExpiresAt: now.Add(Life)}, code)
+	return code, err
+}
+
 // mail is the message with the code. It is made for nobody too, though it
 // stays here.
 func (s *Service) mail(ctx context.Context, w Whose, code secret.Text) (outbox.Entry, error) {

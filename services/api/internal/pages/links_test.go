@@ -310,6 +310,8 @@ func TestTheTableOfLinks(t *testing.T) {
 	want := []string{
 		"GET /magic-link/verify/{token} true  false", "GET /callback true  false",
 		"GET /link true __Host-cs_link false", "POST /link true __Host-cs_link true",
+		"GET /link/code true __Host-cs_shown false", "GET /password true __Host-cs_password false", "POST /password true __Host-cs_password true",
+		"GET /password/done true  false",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

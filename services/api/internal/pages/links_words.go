@@ -22,6 +22,7 @@ type words struct {
 	Dead, Used, Unopened      notice // about the link
 	Expired, Busy, Host       notice // about the request
 	Refused, Failed           notice
+	Own                       ownWords
 }
 
 // action is what a link does; the button is named by it.
@@ -30,14 +31,27 @@ type action struct{ Heading, Text, Button string }
 // notice is why nothing was done, and what to do now.
 type notice struct{ Heading, Text string }
 
-// does are the words for a purpose. Links do not renew: codes do.
-func (l *words) does(purpose link.Purpose) action {
-	switch purpose {
+// does are the words for a link. Links do not renew: codes do.
+func (l *words) does(page linkPage) action {
+	own := page.view.AppHost == ""
+	switch page.view.Purpose {
 	case link.Create:
+		if own {
+			return l.Own.Create
+		}
 		return l.Create
 	case link.Login:
+		switch {
+		case own && page.begun.Here:
+			return l.Own.Here
+		case own:
+			return l.Own.Elsewhere
+		}
 		return l.Login
 	case link.Reset, link.Renew:
+	}
+	if own {
+		return l.Own.Reset
 	}
 	return l.Reset
 }
@@ -60,7 +74,7 @@ var speaks = func() language.Matcher {
 // spoken are the languages, the one for everybody else first.
 var spoken = []words{
 	{
-		Lang: "en",
+		Lang: "en", Own: ownEnglish,
 		Create: action{
 			"Set your password", "You are about to set a password for {org}. With the button you go on to {app}, where you type it.", "Set a password",
 		},
@@ -90,7 +104,7 @@ var spoken = []words{
 		Failed:  notice{"Something went wrong on our side", "Try again. If it stays, give the reference below to whoever runs this service."},
 	},
 	{
-		Lang: "de",
+		Lang: "de", Own: ownGerman,
 		Create: action{
 			"Passwort festlegen", "Sie legen gleich ein Passwort für {org} fest. Die Schaltfläche führt zu {app}, wo Sie es eingeben.", "Passwort festlegen",
 		},
@@ -120,7 +134,7 @@ var spoken = []words{
 		Failed:  notice{"Bei uns ist etwas schiefgegangen", "Versuchen Sie es noch einmal. Wenn es so bleibt, nennen Sie dem Betreiber die Kennung unten."},
 	},
 	{
-		Lang: "fr",
+		Lang: "fr", Own: ownFrench,
 		Create: action{
 			"Définir votre mot de passe", "Vous allez définir un mot de passe pour {org}. Le bouton vous conduit à {app}, où vous le saisirez.", "Définir un mot de passe",
 		},

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	_ "embed"
 	"net/http"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/flow"
 	"countersign.dev/services/api/internal/link"
 )
 
@@ -21,6 +23,7 @@ var linkTemplates = withLayout("links", linksHTML)
 // linkPage is what the page of a link is made of.
 type linkPage struct {
 	view  link.View
+	begun flow.Begun // of the sign-in that it belongs to
 	token secret.Text
 }
 
@@ -28,9 +31,16 @@ func (l *Links) writeLink(w http.ResponseWriter, r *http.Request, status int, an
 	page, _ := answer.(linkPage) // what show returns
 	view := page.view
 	words := wordsFor(r, view.Org.Locale)
-	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", view.AppHost)
-	does := words.does(view.Purpose)
-	err := send(w, status, linkTemplates.Lookup("link"), "'self' "+formTargets(view.AppHost), map[string]any{
+	app, leads := view.AppHost, "'self'"
+	if app != "" {
+		leads += " " + formTargets(app)
+	} else if view.Purpose == link.Login {
+		app, leads = cmp.Or(page.begun.App, view.Org.Name), strings.TrimSpace(leads+" "+originOf(page.begun.Back))
+	}
+	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", app)
+	does := words.does(page)
+	err := send(w, status, linkTemplates.Lookup("link"), leads, map[string]any{
+		"SignsInTo": page.begun.App, "Begun": page.begun,
 		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Heading": fill.Replace(does.Heading), "Text": fill.Replace(does.Text), "Button": fill.Replace(does.Button),
 		"View": view, "Asked": words.ago(l.Now().Sub(view.AskedAt)), "AskedAt": view.AskedAt.UTC().Format(time.RFC3339),
 		"Action": l.path(), "PageToken": page.token.Reveal(),
@@ -73,6 +83,8 @@ func (l *words) says(f *fault.Error, method string) (said notice, again bool) {
 			return l.Used, false
 		}
 		return l.Dead, false
+	case flow.ErrOver.Code:
+		return l.Own.Over, false
 	case errUnopened.Code:
 		return l.Unopened, false
 	case "page_expired", "cross_site":

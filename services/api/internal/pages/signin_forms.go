@@ -124,7 +124,11 @@ func (p *SignIn) shown(ctx context.Context, c pipeline.Call, in codeForm) (pipel
 
 func (p *SignIn) forgot(ctx context.Context, c pipeline.Call, in addressForm) (pipeline.Departure, error) {
 	out, err := p.Flows.Forgot(ctx, in.Request, browserOf(c), in.Email)
-	return p.onward(out), err
+	d := p.onward(out)
+	// The page for the new password finds back with it.
+	cookies := pipeline.CookiesOf(p.BaseURL)
+	d.Cookies = append(d.Cookies, cookies.Make(cookies.Name(ReturnCookie), in.Request, int(returnCookieLife.Seconds())))
+	return d, err
 }
 
 func (p *SignIn) renew(ctx context.Context, c pipeline.Call, in renewForm) (pipeline.Departure, error) {

@@ -62,16 +62,16 @@ func (s *shelf) Look(_ context.Context, token secret.Text) (link.View, error) {
 	return s.find(token)
 }
 
-func (s *shelf) Follow(_ context.Context, token secret.Text, source netip.Addr) (secret.Text, error) {
+func (s *shelf) Follow(_ context.Context, token secret.Text, source netip.Addr) (link.Followed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	view, err := s.find(token)
 	if err != nil {
-		return secret.Text{}, err
+		return link.Followed{}, err
 	}
 	delete(s.links, token.Reveal())
 	s.followed = append(s.followed, source.String())
-	return secret.New("https://" + view.AppHost + "/cb?password_code=canary-code"), nil
+	return link.Followed{Redirect: secret.New("https://" + view.AppHost + "/cb?password_code=canary-code")}, nil
 }
 
 // tokenOf makes a token that is easy to find.

@@ -59,6 +59,9 @@ type Store interface {
 	// PasswordCode returns a live code within an account and environment with
 	// its organization, or ErrCode.
 	PasswordCode(ctx context.Context, account, env string, digest []byte, now time.Time) (link.Code, tenant.Organization, error)
+	// AnyPasswordCode is PasswordCode for a page of ours, which knows nothing but
+	// the code.
+	AnyPasswordCode(ctx context.Context, digest []byte, now time.Time) (link.Code, tenant.Organization, error)
 	// PutPasswordCode writes the code of a password that must change.
 	PutPasswordCode(ctx context.Context, c link.Code) error
 	// SetPassword uses a live code by one conditional statement and, in the
@@ -144,7 +147,8 @@ type Asked struct {
 // Request sends a link with which a password is created or reset. Nobody
 // learns from its answer whether the address has a user, unless the connection
 // has verbose errors: the user id of an address without one is an id like any
-// other that belongs to nobody. A browser is not told that either.
+// other that belongs to nobody. A browser is not told that either; without a
+// redirect URI its link leads to a page of ours.
 func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI string, mayCreate bool) (Asked, error) {
 	who, err := s.about(ctx, c, email)
 	if err != nil {
@@ -152,8 +156,10 @@ func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI
 	}
 	connection, address, u := who.connection, who.address, who.user
 	mayCreate = mayCreate && !who.closed
-	if err := tenant.CheckRedirect(c.Tenant.Env, append(c.Key.RedirectURIs, c.Org.RedirectURIs...), redirectURI); err != nil {
-		return Asked{}, err
+	if redirectURI != "" || !c.Browser() {
+		if err := tenant.CheckRedirect(c.Tenant.Env, append(c.Key.RedirectURIs, c.Org.RedirectURIs...), redirectURI); err != nil {
+			return Asked{}, err
+		}
 	}
 	byCaller, err := byCaller(c, connection.Delivery)
 	if err != nil {
@@ -164,7 +170,7 @@ func (s *Service) Request(ctx context.Context, c link.Caller, email, redirectURI
 	}
 	n := link.New{
 		Kind: event.KindPassword, RequestKind: "password-request", Tenant: c.Tenant, Org: c.Org, User: u, Email: address, MayCreate: mayCreate,
-		Purpose: link.Create, Template: event.TemplatePasswordCreate, RedirectURI: redirectURI, ClientID: c.ClientID(), ByCaller: byCaller,
+		Purpose: link.Create, Template: event.TemplatePasswordCreate, RedirectURI: redirectURI, Flow: c.Flow, ClientID: c.ClientID(), ByCaller: byCaller,
 		Life: link.PasswordLife, TraceID: c.By.TraceID,
 	}
 	asked := Asked{UserID: s.nobody(c.Tenant, address)}

@@ -53,12 +53,12 @@ func insertLink(ctx context.Context, tx *sql.Tx, l link.Link) error {
 	}
 	err := mustTouch(ctx, tx, tenant.ErrNotFound, stmt("create link",
 		`INSERT INTO links (account_id, org_id, environment, digest, user_id, request_id, email, email_canonical, purpose, slot,
-			state, redirect_uri, client_id, delivery_id, created_at, expires_at)
+			state, redirect_uri, client_id, delivery_id, created_at, expires_at, flow)
 		SELECT account_id, id, $3, $4, $5, $6, $7, $8, $9, $10,
-			$11, $12, $13, $14, $15, $16
+			$11, $12, $13, $14, $15, $16, $17
 		FROM organizations WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL`,
 		l.Tenant.Account, l.Tenant.Org, l.Tenant.Env, l.Digest, orNull(l.UserID), l.RequestID, l.Email.Written, l.Email.Canonical, string(l.Purpose), l.Purpose.Slot(),
-		state, l.RedirectURI, l.ClientID, l.DeliveryID, millis(l.CreatedAt), millis(l.ExpiresAt)))
+		state, l.RedirectURI, l.ClientID, l.DeliveryID, millis(l.CreatedAt), millis(l.ExpiresAt), l.Flow))
 	if orphan(err) {
 		return user.ErrNotFound.Because(err)
 	}
@@ -74,12 +74,12 @@ const liveLink = `digest = $1 AND state = 'live' AND expires_at > $2
 		AND u.id = links.user_id AND u.active = TRUE AND u.email_canonical = links.email_canonical))`
 
 const linkColumns = `account_id, org_id, environment, digest, user_id, request_id, email, email_canonical, purpose,
-	redirect_uri, client_id, delivery_id, created_at, expires_at`
+	redirect_uri, client_id, delivery_id, created_at, expires_at, flow`
 
 func scanLink(row scanner) (l link.Link, err error) {
 	var userID sql.NullString
 	err = row.Scan(&l.Tenant.Account, &l.Tenant.Org, &l.Tenant.Env, &l.Digest, &userID, &l.RequestID, &l.Email.Written, &l.Email.Canonical, &l.Purpose,
-		&l.RedirectURI, &l.ClientID, &l.DeliveryID, instant{&l.CreatedAt}, instant{&l.ExpiresAt})
+		&l.RedirectURI, &l.ClientID, &l.DeliveryID, instant{&l.CreatedAt}, instant{&l.ExpiresAt}, &l.Flow)
 	l.UserID = userID.String
 	return l, err
 }

@@ -75,6 +75,20 @@ func (s *Store) PasswordCode(ctx context.Context, account, env string, digest []
 	return c, o, err
 }
 
+// AnyPasswordCode implements password.Store.
+func (s *Store) AnyPasswordCode(ctx context.Context, digest []byte, now time.Time) (c link.Code, o tenant.Organization, err error) {
+	err = oneBy(ctx, s.read, password.ErrCode, stmt("read any password code",
+		`SELECT `+codeColumns+` FROM password_codes WHERE `+liveCode, digest, millis(now)), func(row scanner) (err error) {
+		c, err = scanCode(row)
+		return err
+	})
+	if err != nil {
+		return link.Code{}, tenant.Organization{}, err
+	}
+	o, err = s.organizationByID(ctx, s.read, c.Tenant.Account, c.Tenant.Org)
+	return c, o, err
+}
+
 // PutPasswordCode implements password.Store.
 func (s *Store) PutPasswordCode(ctx context.Context, c link.Code) error {
 	return insertCode(ctx, s.write, c)

@@ -1,0 +1,51 @@
+package pages
+
+import (
+	"net/http"
+	"strings"
+
+	"countersign.dev/services/api/internal/pipeline"
+)
+
+// writePassword writes the page for a new password: once more, with advice,
+// where the one that was typed is not taken.
+func (l *Links) writePassword(w http.ResponseWriter, r *http.Request, status int, answer any) {
+	page, _ := answer.(choosePage) // what the handlers return
+	if page.to != nil {
+		pipeline.Depart(w, r, status, *page.to)
+		return
+	}
+	words := wordsFor(r, page.of.Org.Locale)
+	does := words.Own.Choose
+	var advice []string
+	if page.advice != nil {
+		status, advice = http.StatusUnprocessableEntity, page.advice.In(words.Lang)
+	}
+	err := send(w, status, linkTemplates.Lookup("new password"), "'self'", map[string]any{
+		"Words": words, "Lang": words.Lang, "Color": page.of.Org.Color, "Heading": does.Heading,
+		"Text": strings.ReplaceAll(does.Text, "{org}", page.of.Org.Name), "Button": does.Button, "Advice": advice,
+		"Address": page.of.Address, "Action": below(l.BaseURL, NewPasswordPath), "PageToken": page.token.Reveal(),
+	})
+	if err != nil {
+		l.writeFault(w, r, err)
+	}
+}
+
+func (l *Links) writePasswordSet(w http.ResponseWriter, r *http.Request, status int, _ any) {
+	l.writeNotice(w, r, status, map[string]any{}, func(words *words) notice { return words.Own.Set })
+}
+
+// writeShown writes the page with the code of a link that was opened elsewhere.
+func (l *Links) writeShown(w http.ResponseWriter, r *http.Request, status int, answer any) {
+	page, _ := answer.(shownPage) // what shown returns
+	l.writeNotice(w, r, status, map[string]any{"Code": page.code.Reveal()}, func(words *words) notice { return words.Own.Shown })
+}
+
+func (l *Links) writeNotice(w http.ResponseWriter, r *http.Request, status int, data map[string]any, says func(*words) notice) {
+	words := wordsFor(r)
+	said := says(words)
+	data["Lang"], data["Heading"], data["Text"] = words.Lang, said.Heading, said.Text
+	if err := send(w, status, linkTemplates.Lookup("link notice"), "'none'", data); err != nil {
+		l.writeFault(w, r, err)
+	}
+}
