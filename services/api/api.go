@@ -199,7 +199,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	if err != nil {
 		return err
 	}
-	s.tables = append(s.tables, docs)
+	s.tables = append(s.tables, docs, pages.Static{}.Routes())
 	if inbox {
 		s.tables = append(s.tables, (&pages.Inbox{Messages: deliveries, BaseURL: s.cfg.BaseURL}).Routes())
 	}

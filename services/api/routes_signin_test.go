@@ -3,7 +3,6 @@ package api_test
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -72,9 +71,6 @@ func (r *realm) addSecondFlow() {
 	r.fire(s).want(success(route))
 	r.ids["second flow"] = flow
 }
-
-// styleNonce is what a page's policy and its styles have in common.
-var styleNonce = regexp.MustCompile(`nonce(-|=")[A-Z2-7]{26}"?`)
 
 // beginFlows gives both sides a flow that lives, for a route that takes one:
 // what another browser shows is dead from then on (R-028).

@@ -144,7 +144,7 @@ func (a *Account) writePlaces(w http.ResponseWriter, r *http.Request, status int
 	if !page.cookie.IsZero() {
 		http.SetCookie(w, pipeline.CookiesOf(a.BaseURL).Browser(page.cookie))
 	}
-	if err := send(w, status, accountTemplates.Lookup("own places"), "'self'", map[string]any{
+	if err := send(w, r, status, accountTemplates.Lookup("own places"), "'self'", map[string]any{
 		"Words": words, "Lang": words.Lang, "Heading": of.Heading, "Text": of.Text, "Said": said,
 		"Places": places, "Action": below(a.BaseURL, PlacesPath), "PageToken": page.token.Reveal(),
 	}); err != nil {
@@ -178,7 +178,7 @@ func (a *Account) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		data["Action"] = below(a.BaseURL, PlacesPath+"/"+realm+"/sign-in")
 		data["PageToken"] = a.Forms.Token(secret.New(given[0].Value)).Reveal()
 	}
-	if err := send(w, web.Status(f.Kind), accountTemplates.Lookup("own refusal"), "'self'", data); err != nil {
+	if err := send(w, r, web.Status(f.Kind), accountTemplates.Lookup("own refusal"), "'self'", data); err != nil {
 		web.WriteFault(w, r, err)
 	}
 }

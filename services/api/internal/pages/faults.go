@@ -31,7 +31,7 @@ func writeFault(w http.ResponseWriter, r *http.Request, err error, say func(f *f
 	f := web.Public(err)
 	web.FaultHeaders(w.Header(), f)
 	s := say(f)
-	if err := send(w, web.Status(f.Kind), faultPage.Lookup("fault"), "'none'", map[string]any{
+	if err := send(w, r, web.Status(f.Kind), faultPage.Lookup("fault"), "'none'", map[string]any{
 		"Lang": s.Lang, "Heading": s.Heading, "Text": s.Text, "AgainWord": s.Again, "ReferenceWord": s.Reference,
 		"Code": f.Code, "RequestID": w.Header().Get("X-Request-Id"),
 	}); err != nil {

@@ -152,7 +152,7 @@ func TestThePageSaysWhatTheClickDoes(t *testing.T) {
 			"<dd>Acme &amp; Söhne</dd>", "<dd>a••@acme.test</dd>", "<dd>app.acme.test</dd>",
 			`<dd><time datetime="2031-05-06T07:08:09Z">3 minutes ago</time></dd>`,
 			`<button type="submit">` + buttons[purpose] + "</button>", "If you did not ask for this, close the page.",
-			"border-top: .25rem solid #336699",
+			`fill="#336699"`,
 		} {
 			if strings.Count(page.body, said) != 1 {
 				t.Errorf("%s: %q is not said once: %s", purpose, said, page.body)

@@ -44,7 +44,7 @@ func (l *Logout) writeQuestion(w http.ResponseWriter, r *http.Request, status in
 	if host != "" {
 		data["Goes"] = strings.ReplaceAll(words.Goes, "{host}", host)
 	}
-	if err := send(w, status, logoutTemplates.Lookup("question"), forms, data); err != nil {
+	if err := send(w, r, status, logoutTemplates.Lookup("question"), forms, data); err != nil {
 		WriteFault(w, r, err)
 	}
 }
@@ -91,7 +91,7 @@ func leads(to secret.Text) (host, forms string) {
 func (l *Logout) writeDone(w http.ResponseWriter, r *http.Request, status int, answer any) {
 	in, _ := answer.(doneIn) // what done returns
 	words := logoutWordsFor(r, in.Locales)
-	if err := send(w, status, logoutTemplates.Lookup("question"), "'none'", map[string]any{
+	if err := send(w, r, status, logoutTemplates.Lookup("question"), "'none'", map[string]any{
 		"Words": words, "Lang": words.Lang, "Heading": words.Done.Heading, "Text": words.Done.Text,
 	}); err != nil {
 		WriteFault(w, r, err)

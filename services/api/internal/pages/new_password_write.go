@@ -21,7 +21,7 @@ func (l *Links) writePassword(w http.ResponseWriter, r *http.Request, status int
 	if page.advice != nil {
 		status, advice = http.StatusUnprocessableEntity, page.advice.In(words.Lang)
 	}
-	err := send(w, status, linkTemplates.Lookup("new password"), "'self'", map[string]any{
+	err := send(w, r, status, linkTemplates.Lookup("new password"), "'self'", map[string]any{
 		"Words": words, "Lang": words.Lang, "Color": page.of.Org.Color, "Heading": does.Heading,
 		"Text": strings.ReplaceAll(does.Text, "{org}", page.of.Org.Name), "Button": does.Button, "Advice": advice,
 		"Address": page.of.Address, "Action": below(l.BaseURL, NewPasswordPath), "PageToken": page.token.Reveal(),
@@ -45,7 +45,7 @@ func (l *Links) writeNotice(w http.ResponseWriter, r *http.Request, status int, 
 	words := wordsFor(r)
 	said := says(words)
 	data["Lang"], data["Heading"], data["Text"] = words.Lang, said.Heading, said.Text
-	if err := send(w, status, linkTemplates.Lookup("link notice"), "'none'", data); err != nil {
+	if err := send(w, r, status, linkTemplates.Lookup("link notice"), "'none'", data); err != nil {
 		l.writeFault(w, r, err)
 	}
 }

@@ -6,12 +6,12 @@ package pages
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"countersign.dev/pkg/web"
@@ -73,7 +73,7 @@ func (i *Inbox) render(w http.ResponseWriter, r *http.Request, status int, answe
 	for _, m := range messages {
 		all = append(all, shown{m, pieces(m.Content.Text, i.BaseURL)})
 	}
-	if err := send(w, status, inbox, "'none'", map[string]any{"Messages": all}); err != nil {
+	if err := send(w, r, status, inbox, "'none'", map[string]any{"Messages": all}); err != nil {
 		web.WriteFault(w, r, err)
 	}
 }
@@ -114,17 +114,28 @@ func below(baseURL, path string) string {
 	return base.EscapedPath() + path
 }
 
-// send renders a page whose style stands in it, under a nonce. Its forms may
-// lead where forms says. Nothing is sent when it returns an error.
-func send(w http.ResponseWriter, status int, page *template.Template, forms string, data map[string]any) error {
-	nonce := rand.Text()
-	data["Nonce"] = nonce
+// plainColor is all that may stand where a page has a colour: anything else
+// could name an address there.
+var plainColor = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+
+// send renders a page. It is styled by our own file and, where its data say that
+// it is Scripted, runs our own script; nothing else is loaded or run. Its forms
+// may lead where forms says. Nothing is sent when it returns an error.
+func send(w http.ResponseWriter, r *http.Request, status int, page *template.Template, forms string, data map[string]any) error {
+	data["Root"], data["StylePath"], data["ScriptPath"] = root(r), stylePath, scriptPath
+	if color, _ := data["Color"].(string); !plainColor.MatchString(color) {
+		data["Color"] = ""
+	}
+	script := ""
+	if data["Scripted"] == true {
+		script = " script-src 'self'; connect-src 'self'; img-src 'self' data:;"
+	}
 	var out bytes.Buffer
 	if err := page.Execute(&out, data); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
 	w.Header().Set("Content-Security-Policy",
-		"default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action "+forms+"; frame-ancestors 'none'")
+		"default-src 'none'; style-src 'self';"+script+" base-uri 'none'; form-action "+forms+"; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", textHTML)
 	w.WriteHeader(status)
 	_, _ = out.WriteTo(w) // the client is gone; nobody is left to tell

@@ -124,7 +124,7 @@ var signInSpoken = []signInWords{
 // Landing says what this service is, to a browser that comes for no app.
 func Landing(w http.ResponseWriter, r *http.Request, status int) {
 	words := signInWordsFor(r, "", "")
-	if err := send(w, status, signInTemplates.Lookup("landing"), "'none'", map[string]any{
+	if err := send(w, r, status, signInTemplates.Lookup("landing"), "'none'", map[string]any{
 		"Lang": words.Lang, "Heading": words.Landing.Heading, "Text": words.Landing.Text,
 	}); err != nil {
 		WriteFault(w, r, err)

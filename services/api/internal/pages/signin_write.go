@@ -31,7 +31,7 @@ func (p *SignIn) write(w http.ResponseWriter, r *http.Request, status int, answe
 	if view.Step == flow.StepCode {
 		heading, text = words.Second.Heading, words.Second.Text
 	}
-	err := send(w, status, signInTemplates.Lookup("sign in"), "'self' "+originOf(view.Back), map[string]any{
+	err := send(w, r, status, signInTemplates.Lookup("sign in"), "'self' "+originOf(view.Back), map[string]any{
 		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Heading": fill.Replace(heading), "Text": fill.Replace(text),
 		"SendText": fill.Replace(words.SendText), "Said": words.about(view.Said, view.Until.Sub(p.Now())),
 		"View": view, "Second": view.Step == flow.StepCode, "Request": page.request.Reveal(), "PageToken": page.token.Reveal(),
