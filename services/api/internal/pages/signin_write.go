@@ -16,7 +16,10 @@ import (
 //go:embed signin.html
 var signInHTML string
 
-var signInTemplates = withLayout("sign in", signInHTML)
+//go:embed signin_steps.html
+var signInStepsHTML string
+
+var signInTemplates = withLayout("sign in", signInHTML+signInStepsHTML)
 
 func (p *SignIn) write(w http.ResponseWriter, r *http.Request, status int, answer any) {
 	page, _ := answer.(signInPage) // what show returns
@@ -25,18 +28,10 @@ func (p *SignIn) write(w http.ResponseWriter, r *http.Request, status int, answe
 		pipeline.Depart(w, r, http.StatusSeeOther, p.onward(view.Outcome))
 		return
 	}
-	words := signInWordsFor(r, page.lang, view.Org.Locale)
-	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", view.App, "{user}", view.Address, "{phone}", view.Phone)
-	heading, text := words.First.Heading, words.First.Text
-	if view.Step == flow.StepCode {
-		heading, text = words.Second.Heading, words.Second.Text
+	data, err := p.data(page, signInWordsFor(r, page.lang, view.Org.Locale))
+	if err == nil {
+		err = send(w, r, status, signInTemplates.Lookup("sign in"), strings.TrimSpace("'self' "+originOf(view.Back)), data)
 	}
-	err := send(w, r, status, signInTemplates.Lookup("sign in"), "'self' "+originOf(view.Back), map[string]any{
-		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Heading": fill.Replace(heading), "Text": fill.Replace(text),
-		"SendText": fill.Replace(words.SendText), "Said": words.about(view.Said, view.Until.Sub(p.Now())),
-		"View": view, "Second": view.Step == flow.StepCode, "Request": page.request.Reveal(), "PageToken": page.token.Reveal(),
-		"PasswordAction": p.path(SignInPath), "CodeAction": p.path(CodePath), "SendAction": p.path(SendPath),
-	})
 	if err != nil {
 		WriteFault(w, r, err)
 	}
