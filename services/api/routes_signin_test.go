@@ -38,6 +38,12 @@ func cookieKind(route pipeline.Route) string {
 	if strings.HasSuffix(route.Cookie, "cs_sessions") {
 		return "sessions"
 	}
+	if strings.HasSuffix(route.Cookie, "cs_password") {
+		return "password code"
+	}
+	if strings.HasSuffix(route.Cookie, "cs_shown") {
+		return "shown code"
+	}
 	return "link"
 }
 
