@@ -41,3 +41,8 @@ func (a *authenticator) code() string {
 	at := sum[len(sum)-1] & 15
 	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[at:])&0x7fffffff%1_000_000)
 }
+
+// secret is the key as people type it.
+func (a *authenticator) secret() string {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(a.key)
+}

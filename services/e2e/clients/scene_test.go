@@ -22,6 +22,15 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
+	s, _ := startDev(t)
+	s.api.Furnish("Clients Ltd")
+	s.api.Call("POST", s.api.Path("password-connection"), "delivery=caller").Want(201)
+	return s
+}
+
+// startDev starts the process. It returns what dev.env says, too.
+func startDev(t *testing.T) (*scene, map[string]string) {
+	t.Helper()
 	addr, ops := fmt.Sprintf("127.0.0.1:%d", rig.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", rig.FreePort(t))
 	dir := filepath.Join(t.TempDir(), "data")
 	stage.Start(t, stage.Env("COUNTERSIGN_ADDR="+addr, "COUNTERSIGN_OPS_ADDR="+ops), "countersign", "dev", "--dir", dir).Await("Countersign is up")
@@ -30,10 +39,9 @@ func newScene(t *testing.T) *scene {
 		t.Fatal(err)
 	}
 	s := &scene{issuer: "http://" + addr, api: stage.NewApp(t, "http://"+addr)}
-	s.api.SignIn(stage.Values(string(text)))
-	s.api.Furnish("Clients Ltd")
-	s.api.Call("POST", s.api.Path("password-connection"), "delivery=caller").Want(201)
-	return s
+	env := stage.Values(string(text))
+	s.api.SignIn(env)
+	return s, env
 }
 
 // client is an app as its library is configured.

@@ -1,9 +1,14 @@
 package browser
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	protocol "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/chromedp"
 )
 
@@ -79,6 +84,39 @@ func (t *Tab) arrives(what string, do func()) {
 		case <-tick.C:
 		case <-limit.C:
 			t.tb.Fatalf("browser: %s is not there within %v\n%s", what, patience, t.shown())
+		}
+	}
+}
+
+// Download presses a link to a file, a text, which the browser saves, and returns
+// the name and the content of the file.
+func (t *Tab) Download(selector string) (name, content string) {
+	t.tb.Helper()
+	dir := t.tb.TempDir()
+	t.run("allow downloads", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		of := chromedp.FromContext(ctx)
+		_, err := cdp.Call(ctx, of.Browser, protocol.SetDownloadBehavior, protocol.SetDownloadBehaviorParams{
+			Behavior: protocol.SetDownloadBehaviorBehaviorAllow, BrowserContextID: of.BrowserContextID, DownloadPath: dir,
+		})
+		return err
+	}))
+	t.Press(selector)
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if files, err := filepath.Glob(filepath.Join(dir, "[^.]*.txt")); err == nil && len(files) == 1 {
+			text, err := os.ReadFile(files[0])
+			if err != nil {
+				t.tb.Fatal(err)
+			}
+			return filepath.Base(files[0]), string(text)
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.tb.Fatalf("browser: %s downloads nothing within %v\n%s", selector, patience, t.shown())
 		}
 	}
 }
