@@ -167,7 +167,7 @@ func TestAPersonSignsInToAnApp(t *testing.T) {
 	both(t, func(t *testing.T, p *parts) {
 		h := start(t, p).passwords()
 		h.withPassword("ana@acme.test", plain)
-		a, b := h.shop(), h.browser()
+		a, b := h.second(false).shop(), h.browser()
 
 		page := b.signInPage(wanted(a))
 		if !strings.Contains(page.raw, "Acme Test Ltd") || !strings.Contains(page.raw, "Shop") {
