@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"html"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -16,9 +17,7 @@ import (
 func (s *stage) does(b *browser, what string, params ...string) *reply {
 	s.t.Helper()
 	form := fieldsOfPage(s.page(b).want(http.StatusOK))
-	for name, values := range formOf(params...) {
-		form[name] = values
-	}
+	maps.Copy(form, formOf(params...))
 	return b.visit(http.MethodPost, s.account()+what, form)
 }
 

@@ -45,7 +45,9 @@ func (h *house) refreshes(a api.App, token string, status int) *reply {
 	return h.as("").call("POST", tokenPath, "grant_type=refresh_token", "client_id="+a.ID, "refresh_token="+token).want(status)
 }
 
-func (h *house) consents(rest string) string { return "/api/v2/org/" + h.org + "/users/" + h.user + "/consents" + rest }
+func (h *house) consents(rest string) string {
+	return "/api/v2/org/" + h.org + "/users/" + h.user + "/consents" + rest
+}
 
 // A person is asked whether an app of others may have what it wants, once for
 // each scope; and what was allowed is taken back with all that came of it.

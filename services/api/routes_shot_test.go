@@ -280,6 +280,9 @@ func liveCode(r *realm, route pipeline.Route) string {
 	if route.Path == "/login/code" {
 		return r.codes["totp-challenge"]
 	}
+	if strings.HasPrefix(route.Path, "/login/") {
+		return r.note("code", "000000") // the flow is at another step
+	}
 	for flow, code := range r.codes {
 		if strings.Contains(route.Path, "/"+flow+"/") {
 			return code

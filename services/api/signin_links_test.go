@@ -135,11 +135,11 @@ func TestForgettingTellsNothing(t *testing.T) {
 var changing = regexp.MustCompile(`[A-Za-z0-9_-]{43}|nonce="[^"]*"|nonce-[A-Z0-9]*`)
 
 // linked begins a sign-in by link and returns the link and the page that waits.
-func (h *house) linked(b *browser, a api.App) (link string, waiting *reply) {
+func (h *house) linked(b *browser, a api.App) (link string, page *reply) {
 	h.t.Helper()
-	page := b.signInPage(wanted(a))
+	page = b.signInPage(wanted(a))
 	b.next(b.step(page, "/login/turn", "to=link"))
-	waiting = b.next(b.step(page, "/login/link", "email=ana@acme.test"))
+	b.next(b.step(page, "/login/link", "email=ana@acme.test"))
 	return h.linkTo("ana@acme.test"), page
 }
 

@@ -47,7 +47,7 @@ func TestWhoMayAskTheDemo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			res := do(c.app, c.method, c.address, c.header...)
+			res := do(c.app, c.method, c.address, c.header...) //nolint:bodyclose // of a recorder
 			if res.StatusCode != c.status || res.Header.Get("Location") != c.to {
 				t.Errorf("%d to %q, want %d to %q", res.StatusCode, res.Header.Get("Location"), c.status, c.to)
 			}
@@ -60,7 +60,7 @@ func TestAStateIsForItsBrowser(t *testing.T) {
 	t.Parallel()
 	a := settled()
 	asked := func(header ...string) (cookie, state string) {
-		res := do(a, "POST", base+signInPath, header...)
+		res := do(a, "POST", base+signInPath, header...) //nolint:bodyclose // of a recorder
 		to, err := url.Parse(res.Header.Get("Location"))
 		if err != nil || res.StatusCode != 303 || !strings.HasPrefix(to.String(), base+"/a/demo/?") || to.Query().Get("code_challenge") == "" {
 			t.Fatalf("%d to %s", res.StatusCode, to)
@@ -68,7 +68,7 @@ func TestAStateIsForItsBrowser(t *testing.T) {
 		return "demo=" + res.Cookies()[0].Value, to.Query().Get("client_state")
 	}
 	comes := func(cookie, state string) string {
-		res := do(a, "GET", base+CallbackPath+"?error=access_denied&state="+state, "Cookie", cookie)
+		res := do(a, "GET", base+CallbackPath+"?error=access_denied&state="+state, "Cookie", cookie) //nolint:bodyclose // of a recorder
 		var page strings.Builder
 		if err := res.Write(&page); err != nil {
 			t.Fatal(err)

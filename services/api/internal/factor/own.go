@@ -105,8 +105,8 @@ func (o *Own) Rename(ctx context.Context, self Self, factorID, name string) erro
 }
 
 // Spare reports whether a factor may be removed: another one takes codes.
-func (self Self) Spare(factorID string) bool {
-	return slices.ContainsFunc(self.Factors, func(f Factor) bool { return f.ID != factorID && f.Takes() })
+func (of Self) Spare(factorID string) bool {
+	return slices.ContainsFunc(of.Factors, func(f Factor) bool { return f.ID != factorID && f.Takes() })
 }
 
 // Remove takes a factor away while another one takes codes. It returns

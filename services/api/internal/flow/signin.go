@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,13 +38,11 @@ func (s *Service) open(ctx context.Context, flow secret.Text, b Browser, steps .
 		return h, out, false, err
 	}
 	out = Outcome{Flow: flow, Locale: h.Locale}
-	for _, step := range steps {
-		if h.Step == step {
-			h.app, h.org, err = s.target(ctx, h.Request)
-			return h, out, err == nil, err
-		}
+	if !slices.Contains(steps, h.Step) {
+		return h, out, false, nil
 	}
-	return h, out, false, nil
+	h.app, h.org, err = s.target(ctx, h.Request)
+	return h, out, err == nil, err
 }
 
 // caller is who asks the rules of passwords and links.

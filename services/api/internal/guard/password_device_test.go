@@ -97,12 +97,12 @@ func TestADeviceHasTenGuesses(t *testing.T) {
 		w := g.known()
 		known, second := g.knows(w), g.knows(w)
 		g.fails(known, 4)
-		for _, pause := range []time.Duration{1, 2, 4, 8, 16} {
+		for _, pause := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second} {
 			g.fails(known, 1)
-			g.refusedFor(known, right, guard.ErrPaused, pause*time.Second)
+			g.refusedFor(known, right, guard.ErrPaused, pause)
 			g.passes(second)
 			g.passes(w) // nobody else pauses
-			g.pass(pause * time.Second)
+			g.pass(pause)
 		}
 		g.fails(known, 1)
 		g.pass(time.Hour)

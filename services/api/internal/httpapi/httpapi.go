@@ -51,7 +51,7 @@ type API struct {
 
 // Routes is the table of the headless API.
 func (a *API) Routes() []pipeline.Route {
-	routes := []pipeline.Route{
+	return []pipeline.Route{
 		account("POST", "/organizations", apikey.OrganizationsWrite, "Create an organization", pipeline.Handle(a.createOrganization), created),
 		account("GET", "/organizations", apikey.OrganizationsRead, "List organizations", pipeline.Handle(a.listOrganizations)),
 		org("GET", "/organizations/{org}", apikey.OrganizationsRead, "Read an organization", pipeline.Handle(a.readOrganization), remembered),
@@ -121,7 +121,6 @@ func (a *API) Routes() []pipeline.Route {
 		org("GET", "/org/{org}/activity", apikey.ActivityRead, "Read what happened", pipeline.Handle(a.activity), own),
 		org("GET", "/org/{org}/deliveries", apikey.DeliveriesRead, "See what became of each message", pipeline.Handle(a.deliveries), own),
 	}
-	return routes
 }
 
 type option func(*pipeline.Route)

@@ -132,10 +132,10 @@ func (l *signInWords) goOn(view flow.View) string {
 
 // waitText says for how many seconds to wait; empty for none.
 func (l *signInWords) waitText(seconds int) string {
-	switch {
-	case seconds == 0:
+	switch seconds {
+	case 0:
 		return ""
-	case seconds == 1:
+	case 1:
 		return l.WaitSecond
 	}
 	return strings.ReplaceAll(l.WaitSeconds, "{n}", strconv.Itoa(seconds))
