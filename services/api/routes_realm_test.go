@@ -161,6 +161,10 @@ func (r *realm) id(kind string) string {
 			r.addFlow()
 		case "second flow":
 			r.addSecondFlow()
+		case "saving flow":
+			r.addSavingFlow()
+		case "consent":
+			r.addConsent()
 		case "template":
 			r.addTemplate(kind, "password_reset")
 		case "sign-in template":
@@ -174,7 +178,7 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "sign-in template", "template", "sessions", "session", "realm",
+	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "saving flow", "sign-in template", "template", "sessions", "session", "realm",
 }
 
 // ownKinds are what has been begun on the account page; it has no ids. It comes
@@ -285,7 +289,7 @@ func never(t *testing.T, kind string) string {
 		return marker + word[:14]
 	case "shown code":
 		return "000000"
-	case "link", "password code", "browser", "flow", "second flow":
+	case "link", "password code", "browser", "flow", "second flow", "saving flow":
 		return marker + strings.Repeat(word, 2)[:secretSize-len(marker)]
 	case "password":
 		return marker + word[:14]

@@ -83,6 +83,9 @@ func reference(route pipeline.Route, p parameter) string {
 	if p.name == "client_id" && (slices.Contains(startPaths, route.Path) || strings.HasPrefix(route.Path, "/session/")) {
 		return "" // everybody may know an app
 	}
+	if p.name == "to" && route.Path == "/login/turn" {
+		return "" // a step
+	}
 	if kind := signInReference(route, p); kind != "" {
 		return kind
 	}
@@ -110,6 +113,7 @@ var needs = map[string]string{
 	"GET /account/{realm}/recovery-codes.txt":                   "own codes",
 	"GET /api/v2/org/{org}/smtp-connection":                     "mail server",
 	"DELETE /api/v2/org/{org}/smtp-connection":                  "mail server",
+	"DELETE /api/v2/org/{org}/users/{user}/consents/{app}":      "consent",
 	"POST /api/v2/password-request":                             "connection",
 	"POST /api/v2/password-strength":                            "connection",
 	"POST /api/v2/magic-link-challenge":                         "link", // whose connection it is switched on by
@@ -194,6 +198,9 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	},
 	"phone":        func(r *realm, _ pipeline.Route) string { return r.phone() },
 	"said":         fixed("wrong"),
+	"allow":        fixed("yes"),
+	"saved":        fixed("yes"),
+	"to":           fixed("forgot"),
 	"force_enroll": fixed("true"),
 	"device_name":  func(r *realm, _ pipeline.Route) string { return r.word("device") },
 	"qr_format":    fixed("svg"),
