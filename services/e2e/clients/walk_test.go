@@ -163,7 +163,8 @@ func twoTabs(t *testing.T, w *walks) {
 	second.isIn()
 }
 
-// anotherBrowser has the address of somebody's page, or one that has ended.
+// anotherBrowser has the address of somebody's page, which ends the sign-in
+// there, too; or one of nothing.
 func anotherBrowser(t *testing.T, w *walks) {
 	p := w.walker(t, w.newcomer(t), browser.Look{})
 	p.starts()
@@ -178,4 +179,9 @@ func anotherBrowser(t *testing.T, w *walks) {
 		other.looks(at)
 		stage.Until(t, "the console shows the refusal", func() bool { return other.tab.Expected("the server responded with a status of 4") > 0 })
 	}
+	p.sendsPassword()
+	if p.tab.Has("form") {
+		t.Error("a sign-in that another browser has seen goes on")
+	}
+	stage.Until(t, "the console shows the end", func() bool { return p.tab.Expected("the server responded with a status of 404") > 0 })
 }
