@@ -33,6 +33,7 @@ import (
 	"countersign.dev/pkg/web"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/backchannel"
 	"countersign.dev/services/api/internal/callback"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/consent"
@@ -73,31 +74,32 @@ type Parts struct {
 
 // Service is a wired api service.
 type Service struct {
-	cfg       Config
-	log       *slog.Logger
-	store     *sqlstore.Store
-	short     ephemeral.Store
-	bus       *bus.Bus
-	telemetry *telemetry.Telemetry
-	metrics   *metrics
-	pipeline  *pipeline.Pipeline
-	tables    [][]pipeline.Route
-	relay     *relay.Relay
-	outgoing  *relay.Outgoing // wakes for what rules have put into the outbox
-	grants    *grant.Service
-	sessions  *session.Service
-	consents  *consent.Service
-	reminders *password.Reminders
-	turns     *hashing.Pool
-	filter    *filterFile  // nil without one
-	demo      http.Handler // nil but in dev
-	handler   http.Handler
-	tls       *tls.Config // nil serves plain HTTP
-	listener  net.Listener
-	opsPort   net.Listener   // nil when somebody else has one
-	opened    []func() error // closes what this service opened itself
-	ownBus    bool
-	admin     *Admin
+	cfg         Config
+	log         *slog.Logger
+	store       *sqlstore.Store
+	short       ephemeral.Store
+	bus         *bus.Bus
+	telemetry   *telemetry.Telemetry
+	metrics     *metrics
+	pipeline    *pipeline.Pipeline
+	tables      [][]pipeline.Route
+	relay       *relay.Relay
+	outgoing    *relay.Outgoing // wakes for what rules have put into the outbox
+	grants      *grant.Service
+	sessions    *session.Service
+	consents    *consent.Service
+	backchannel *backchannel.Service
+	reminders   *password.Reminders
+	turns       *hashing.Pool
+	filter      *filterFile  // nil without one
+	demo        http.Handler // nil but in dev
+	handler     http.Handler
+	tls         *tls.Config // nil serves plain HTTP
+	listener    net.Listener
+	opsPort     net.Listener   // nil when somebody else has one
+	opened      []func() error // closes what this service opened itself
+	ownBus      bool
+	admin       *Admin
 }
 
 // New opens everything the service needs and binds its address, so that a
@@ -174,6 +176,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	s.consents = &consent.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
 	s.admin = &Admin{tenants: tenants, keys: apiKeys, tokens: tokens, store: s.store}
 	s.relay = &relay.Relay{Bus: s.bus, Deliveries: deliveries, Log: s.log, Observe: s.metrics.outcome}
+	s.wireBackchannel(tokens)
 	s.wirePipeline(keys, tenants, tokens, factors)
 	with, err := s.wireLogins(keys, users, factors, news, hasher)
 	if err != nil {
@@ -252,6 +255,7 @@ func (s *Service) Add(g *run.Group) {
 	g.Add("sweeper", s.relay.Sweeps)
 	g.Add("grants", func(ctx context.Context) error { return s.sweep(ctx, "grants", s.grants.Sweep) })
 	g.Add("sessions", func(ctx context.Context) error { return s.sweep(ctx, "sessions", s.sessions.Sweep) })
+	g.Add("logouts", s.tellLogouts)
 	g.Add("reminders", func(ctx context.Context) error { return s.sweep(ctx, "reminders", s.reminders.Sweep) })
 	if s.filter != nil {
 		g.Add("breach filter", s.filter.follow)

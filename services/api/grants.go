@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"countersign.dev/services/api/internal/backchannel"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/logout"
 	"countersign.dev/services/api/internal/pages"
@@ -48,4 +49,22 @@ func (s *Service) logouts(tokens *token.Service) *pages.Logout {
 	return &pages.Logout{BaseURL: s.cfg.BaseURL, Logouts: &logout.Service{
 		Apps: s.store, Sessions: s.sessions, Hints: tokens, Codes: &session.Logouts{Values: s.short},
 	}}
+}
+
+// wireBackchannel builds what tells apps that a session has ended.
+func (s *Service) wireBackchannel(tokens *token.Service) {
+	s.backchannel = &backchannel.Service{Store: s.store, Tokens: tokens, Poster: backchannel.NewClient(), Now: time.Now, Observe: s.toldLogout}
+}
+
+func (s *Service) toldLogout(ctx context.Context, n backchannel.Notice, o backchannel.Outcome, why error) {
+	s.metrics.logouts.WithLabelValues(string(o)).Inc()
+	if why != nil {
+		s.log.WarnContext(ctx, "an app does not take a logout token", "outcome", string(o), "client_id", n.ClientID, "org_id", n.Tenant.Org,
+			"env", n.Tenant.Env, "tries", n.Tries, "error", why)
+	}
+}
+
+// tellLogouts tells apps until ctx is done.
+func (s *Service) tellLogouts(ctx context.Context) error {
+	return s.backchannel.Run(ctx, func(err error) { s.log.WarnContext(ctx, "tell apps of logouts", "error", err) })
 }

@@ -10,6 +10,7 @@ import (
 	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/event"
 	"countersign.dev/pkg/web"
+	"countersign.dev/services/api/internal/backchannel"
 	"countersign.dev/services/api/internal/challenge"
 	"countersign.dev/services/api/internal/guard"
 	"countersign.dev/services/api/internal/hashing"
@@ -34,6 +35,7 @@ type metrics struct {
 	drift       *prometheus.CounterVec
 	refused     *prometheus.CounterVec
 	lookedUp    *prometheus.CounterVec
+	logouts     *prometheus.CounterVec
 }
 
 // alarmSpraying is the alarm of the guard; the others are the challenges'.
@@ -88,7 +90,13 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	for _, outcome := range password.Outcomes() {
 		m.lookedUp.WithLabelValues(string(outcome)) // an outage begins at nought
 	}
-	registry.MustRegister(m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms, m.open, m.oldest, m.unpublished, m.hashes, m.drift, m.refused, m.lookedUp)
+	m.logouts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "countersign_backchannel_logouts_total", Help: "Apps told that a session has ended, by outcome of the try.",
+	}, []string{"outcome"})
+	for _, outcome := range backchannel.Outcomes() {
+		m.logouts.WithLabelValues(string(outcome))
+	}
+	registry.MustRegister(m.logouts, m.requests, m.comparisons, m.outcomes, m.delay, m.stopped, m.alarms, m.open, m.oldest, m.unpublished, m.hashes, m.drift, m.refused, m.lookedUp)
 	return m
 }
 

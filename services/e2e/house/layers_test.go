@@ -351,6 +351,12 @@ var layers = map[string]layer{
 	},
 
 	// services/api: what brings deliveries back, and the store.
+	api + "backchannel": {
+		ours:  []string{"pkg/fault", "pkg/secret", api + "app", api + "tenant", api + "token"},
+		never: []string{"database/sql", "os"},
+		tests: []string{api + "sqlstore", api + "session", api + "grant", api + "user", api + "id"}, // the real store, and what ends in it
+		why:   "tells apps that a session has ended: the other rule that speaks HTTP, since the answer decides what follows",
+	},
 	api + "relay": {
 		ours:  []string{"pkg/event", "pkg/fault", api + "outbox"},
 		never: outside,
@@ -358,7 +364,7 @@ var layers = map[string]layer{
 		why:   "publishes the outbox, consumes results and hands them to the delivery rules, through interfaces",
 	},
 	api + "sqlstore": {
-		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "challenge", api + "consent", api + "delivery", api + "device", api + "factor",
+		ours: []string{"pkg/event", "pkg/fault", "pkg/seal", "pkg/secret", api + "activity", api + "apikey", api + "app", api + "backchannel", api + "challenge", api + "consent", api + "delivery", api + "device", api + "factor",
 			api + "grant", api + "guard", api + "id", api + "link", api + "listing", api + "mailcode", api + "mailserver", api + "outbox", api + "password", api + "relay", api + "session", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user"},
 		others: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "modernc.org/sqlite"},
@@ -429,7 +435,7 @@ var layers = map[string]layer{
 	},
 	"services/api": {
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
-			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "breach", api + "callback", api + "challenge", api + "consent", api + "delivery", api + "device",
+			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "backchannel", api + "breach", api + "callback", api + "challenge", api + "consent", api + "delivery", api + "device",
 			api + "exchange", api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "logout", api + "mailcode", api + "mailserver", api + "notice", api + "oidc",
 			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user", api + "verification"},

@@ -57,9 +57,14 @@ type App struct {
 	// after a logout; both are compared as texts.
 	RedirectURIs []string
 	LogoutURIs   []string
-	Origins      []string // pages of these origins may call the token paths
-	Methods      []string
-	Scopes       []string // what it may ask for
+	// BackchannelURI is where the app hears that a session has ended; empty for
+	// nowhere. BackchannelSession says that it needs the session's id, which it
+	// always gets.
+	BackchannelURI     string
+	BackchannelSession bool
+	Origins            []string // pages of these origins may call the token paths
+	Methods            []string
+	Scopes             []string // what it may ask for
 	// FirstParty apps are the organization's own: nobody is asked whether they
 	// may have what they ask for.
 	FirstParty bool

@@ -27,8 +27,11 @@ type Change struct {
 	Name         *string
 	RedirectURIs *[]string
 	LogoutURIs   *[]string
-	Origins      *[]string
-	Methods      *[]string // empty: all
+	// BackchannelURI may be empty, for none.
+	BackchannelURI     *string
+	BackchannelSession *bool
+	Origins            *[]string
+	Methods            *[]string // empty: all
 	// SMSAlone says that text messages may be the only second factor of
 	// Methods. It is said each time, and recorded.
 	SMSAlone   bool
@@ -51,6 +54,8 @@ func (in Change) apply(a *App) error {
 	}
 	setList(&a.RedirectURIs, in.RedirectURIs)
 	setList(&a.LogoutURIs, in.LogoutURIs)
+	set(&a.BackchannelURI, in.BackchannelURI)
+	set(&a.BackchannelSession, in.BackchannelSession)
 	setList(&a.Origins, in.Origins)
 	setList(&a.Methods, in.Methods)
 	setList(&a.Scopes, in.Scopes)
@@ -133,6 +138,9 @@ func (a App) check() error {
 		return err
 	}
 	if err := a.checkURIs("post_logout_redirect_uris", a.LogoutURIs); err != nil {
+		return err
+	}
+	if err := a.checkBackchannel(); err != nil {
 		return err
 	}
 	return a.checkOrigins()

@@ -91,6 +91,19 @@ func (a App) checkURIs(field string, uris []string) error {
 	return nil
 }
 
+// checkBackchannel takes where we send requests ourselves: over TLS, except to
+// this machine while an app is made.
+func (a App) checkBackchannel() error {
+	if a.BackchannelURI == "" {
+		return nil
+	}
+	if u, ok := tenant.ParseURL(a.BackchannelURI); !ok || u.Plain && a.Tenant.Env != tenant.Sandbox {
+		return fault.New(fault.Invalid, "invalid_parameter",
+			"backchannel_logout_uri must be an https URL such as https://app.example.com/logout: no fragment, user, wildcard or dot segment, the host in lower case; http is for this machine, in the sandbox alone")
+	}
+	return nil
+}
+
 // onThisMachine reports whether the app may list http to this machine: in the
 // sandbox, where apps are made, and for what runs on its user's machine.
 func (a App) onThisMachine() bool { return a.Native || a.Tenant.Env == tenant.Sandbox }

@@ -144,7 +144,7 @@ func TestWhatASessionRestsOn(t *testing.T) {
 		check("a user who is deactivated", func() { w.activate(w.user, false) }, func() { w.activate(w.user, true) })
 		check("all of the user's grants", func() { w.must(w.two.RevokeUser(t.Context(), w.tenant, w.user.ID, "")) }, nil)
 		check("a user who is deleted", func() {
-			_, err := w.stores[1].DeleteUser(t.Context(), w.tenant, w.user.ID)
+			_, err := w.stores[1].DeleteUser(t.Context(), w.tenant, w.user.ID, w.clock())
 			w.must(err)
 		}, nil)
 		w.user = w.newUser("ana@acme.test")

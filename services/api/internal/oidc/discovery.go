@@ -34,7 +34,9 @@ type discoveryOut struct {
 	ACRs          []string `json:"acr_values_supported"`
 	Claims        []string `json:"claims_supported"`
 
-	IssInResponse bool `json:"authorization_response_iss_parameter_supported"`
+	Backchannel        bool `json:"backchannel_logout_supported"`
+	BackchannelSession bool `json:"backchannel_logout_session_supported"`
+	IssInResponse      bool `json:"authorization_response_iss_parameter_supported"`
 	// What is left out would count as supported (OpenID Connect Discovery 3).
 	ClaimsParameter bool `json:"claims_parameter_supported"`
 	Request         bool `json:"request_parameter_supported"`
@@ -57,6 +59,7 @@ func (a *API) discovery(context.Context, pipeline.Call, pipeline.Nothing) (disco
 			"phone_number", "phone_number_verified", "name", "given_name", "family_name", "nickname", "preferred_username", "gender", "birthdate",
 			"locale", "picture", "website", "zoneinfo", "updated_at",
 		},
+		Backchannel: true, BackchannelSession: true,
 		IssInResponse: true,
 	}, nil
 }

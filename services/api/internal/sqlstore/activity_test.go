@@ -94,7 +94,7 @@ func TestRecordsOutliveTheirUsers(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		u := b.user(b.tenant())
 		b.records(u, 3)
-		_, err := b.DeleteUser(t.Context(), u.Tenant, u.ID)
+		_, err := b.DeleteUser(t.Context(), u.Tenant, u.ID, noon)
 		b.must(err)
 		if report := b.verified(); !report.Sound() || report.Records != 3 {
 			t.Errorf("%+v", report)

@@ -114,7 +114,7 @@ func TestNoGrantOutlivesItsConsent(t *testing.T) {
 func TestAConsentGoesWithItsOwners(t *testing.T) {
 	for name, remove := range map[string]func(b *bench, c consent.Consent) error{
 		"user": func(b *bench, c consent.Consent) error {
-			_, err := b.DeleteUser(b.t.Context(), c.Tenant, c.UserID)
+			_, err := b.DeleteUser(b.t.Context(), c.Tenant, c.UserID, noon)
 			return err
 		},
 		"app": func(b *bench, c consent.Consent) error {

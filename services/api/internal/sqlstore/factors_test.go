@@ -314,7 +314,7 @@ func TestAcceptingACodeWhileItsUserGoes(t *testing.T) {
 			errs := together(t, 12, func(ctx context.Context, i int) error {
 				switch i {
 				case 0:
-					_, err := b.DeleteUser(ctx, of, u.ID)
+					_, err := b.DeleteUser(ctx, of, u.ID, noon)
 					return err
 				case 1:
 					_, err := b.DeleteOrganization(ctx, account.ID, o.ID, "", noon)

@@ -164,7 +164,7 @@ func TestADeletionThatWasADeadlockIsDoneAgain(t *testing.T) {
 	t.Parallel()
 	for what, remove := range map[string]func(b *bench, u user.User) error{
 		"a user": func(b *bench, u user.User) error {
-			_, err := b.DeleteUser(t.Context(), u.Tenant, u.ID)
+			_, err := b.DeleteUser(t.Context(), u.Tenant, u.ID, noon)
 			return err
 		},
 		"an organization": func(b *bench, u user.User) error {

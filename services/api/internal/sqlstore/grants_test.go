@@ -133,7 +133,7 @@ func TestAGrantGoesWithItsUser(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		service, login, u := b.granting()
 		b.began(service, login)
-		_, err := b.DeleteUser(t.Context(), login.Tenant, u.ID)
+		_, err := b.DeleteUser(t.Context(), login.Tenant, u.ID, noon)
 		b.must(err)
 		for _, table := range []string{"grants", "authorization_codes", "refresh_tokens"} {
 			if n := b.count(table); n != 0 {

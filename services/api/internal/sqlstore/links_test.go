@@ -153,7 +153,7 @@ func TestWhatEndsALink(t *testing.T) {
 				return noon
 			},
 			"a deleted user": func(l link.Link, u user.User) time.Time {
-				_, err := b.DeleteUser(t.Context(), l.Tenant, u.ID)
+				_, err := b.DeleteUser(t.Context(), l.Tenant, u.ID, noon)
 				b.must(err)
 				return noon
 			},

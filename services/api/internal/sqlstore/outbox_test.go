@@ -441,7 +441,7 @@ func TestTheOutboxBelongsToItsTenant(t *testing.T) {
 		}
 		mine := b.mail(of, u.ID)
 		b.must(b.Enqueue(t.Context(), b.composer(noon).Event(happened(of, u.ID, event.TypePasswordChanged, nil))))
-		_, err := b.DeleteUser(t.Context(), of, u.ID)
+		_, err := b.DeleteUser(t.Context(), of, u.ID, noon)
 		b.must(err)
 		if b.isOpen(mine.ID) {
 			t.Error("a mail to a deleted user is still to be published")

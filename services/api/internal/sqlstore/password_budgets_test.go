@@ -187,7 +187,7 @@ func TestCountsOfPasswordsAreDropped(t *testing.T) {
 		left(3, 48*time.Hour+time.Second) // one guess at nobody is kept for two days
 		left(2, 96*time.Hour+time.Second) // two for four
 		left(2, 10*365*24*time.Hour)
-		_, err := b.DeleteUser(t.Context(), of, deleted.ID)
+		_, err := b.DeleteUser(t.Context(), of, deleted.ID, noon)
 		b.must(err)
 		left(1, 0)
 		_, err = b.CountPassword(t.Context(), gone, pauses, noon)

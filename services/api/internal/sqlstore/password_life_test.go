@@ -274,7 +274,7 @@ func TestTheHistoryOfPasswords(t *testing.T) {
 		}
 		depth(2)
 		set("10")
-		_, err := b.DeleteUser(t.Context(), of, u.ID)
+		_, err := b.DeleteUser(t.Context(), of, u.ID, noon)
 		b.must(err)
 		if n := b.count("password_history"); n != 0 {
 			t.Errorf("%d rows of a deleted user", n)

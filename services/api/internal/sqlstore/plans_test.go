@@ -205,7 +205,7 @@ func everyCall(t *testing.T, s *sqlstore.Store, round int) {
 		"24 Deliveries, number":  func() error { return listDeliveries(ctx, s, of, delivery.Filter{ToIndex: []byte("x")}) },
 		"25 AllMessages":         func() error { _, err := s.AllMessages(ctx, 200); return err },
 		"26 EndSilent":           func() error { _, err := s.EndSilent(ctx, old, old, old, noon); return err },
-		"27 DeleteUser":          func() error { _, err := s.DeleteUser(ctx, of, u.ID); return err },
+		"27 DeleteUser":          func() error { _, err := s.DeleteUser(ctx, of, u.ID, noon); return err },
 		"28 CreateOrganization":  func() error { return s.CreateOrganization(ctx, organization, connections) },
 		"29 DeleteOrganization": func() error {
 			_, err := s.DeleteOrganization(ctx, "a", organization.ID, tenant.Default, noon)

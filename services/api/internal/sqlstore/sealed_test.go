@@ -105,7 +105,7 @@ func TestWhatIsSealedOpensInItsRowOnly(t *testing.T) {
 		if s, err := b.Standing(t.Context(), of, user.Key{ID: two.ID}); err == nil {
 			t.Errorf("a moved number opened: %+v", s)
 		}
-		if gone, err := b.DeleteUser(t.Context(), of, two.ID); err != nil || gone.ID != two.ID || gone.Phone != "" {
+		if gone, err := b.DeleteUser(t.Context(), of, two.ID, noon); err != nil || gone.ID != two.ID || gone.Phone != "" {
 			t.Errorf("DeleteUser = %+v, %v, want the user without its number", gone, err)
 		}
 		if _, err := b.UserByID(t.Context(), of, one.ID); err != nil {

@@ -119,8 +119,8 @@ func (s *Store) Sessions(ctx context.Context, t tenant.ID, userID string, at tim
 // EndSession implements session.Store.
 func (s *Store) EndSession(ctx context.Context, t tenant.ID, sessionID string, at time.Time) error {
 	return s.inTx(ctx, "end session", limit, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := exec(ctx, tx, stmt("delete session",
-			`DELETE FROM sessions`+oneSession, t.Account, t.Org, t.Env, sessionID)); err != nil {
+		if err := endSessions(ctx, tx, t, at, stmt("delete session",
+			`DELETE FROM sessions`+oneSession+` RETURNING id`, t.Account, t.Org, t.Env, sessionID)); err != nil {
 			return err
 		}
 		_, err := exec(ctx, tx, stmt("revoke grants of session",
@@ -133,7 +133,7 @@ func (s *Store) EndSession(ctx context.Context, t tenant.ID, sessionID string, a
 // EndUserSessions implements session.Store.
 func (s *Store) EndUserSessions(ctx context.Context, t tenant.ID, userID, except string, at time.Time) error {
 	return s.inTx(ctx, "end sessions of user", limit, func(ctx context.Context, tx *sql.Tx) error {
-		if err := deleteSessions(ctx, tx, t, userID, except); err != nil {
+		if err := deleteSessions(ctx, tx, user.User{ID: userID, Tenant: t}, except, at); err != nil {
 			return err
 		}
 		_, err := exec(ctx, tx, stmt("revoke grants of sessions",
@@ -145,11 +145,11 @@ func (s *Store) EndUserSessions(ctx context.Context, t tenant.ID, userID, except
 }
 
 // deleteSessions ends the sessions of a user but one.
-func deleteSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, userID, except string) error {
-	_, err := exec(ctx, tx, stmt("delete sessions of user",
-		`DELETE FROM sessions WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id <> $5`,
-		t.Account, t.Org, t.Env, userID, except))
-	return err
+func deleteSessions(ctx context.Context, tx *sql.Tx, u user.User, except string, at time.Time) error {
+	t := u.Tenant
+	return endSessions(ctx, tx, t, at, stmt("delete sessions of user",
+		`DELETE FROM sessions WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id <> $5 RETURNING id`,
+		t.Account, t.Org, t.Env, u.ID, except))
 }
 
 // endLogins ends all that a user is signed in to: sessions of browsers, and
@@ -159,7 +159,7 @@ func deleteSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, userID, except
 // between.
 func endLogins(ctx context.Context, tx *sql.Tx, u user.User, keep string, at time.Time) error {
 	t := u.Tenant
-	if err := deleteSessions(ctx, tx, t, u.ID, keep); err != nil {
+	if err := deleteSessions(ctx, tx, u, keep, at); err != nil {
 		return err
 	}
 	if keep == "" {
@@ -177,7 +177,7 @@ func endLogins(ctx context.Context, tx *sql.Tx, u user.User, keep string, at tim
 // came of them. Logins over the API wait: they are good again with their user.
 func endDeactivated(ctx context.Context, tx *sql.Tx, u user.User) error {
 	t := u.Tenant
-	if err := deleteSessions(ctx, tx, t, u.ID, ""); err != nil {
+	if err := deleteSessions(ctx, tx, u, "", u.UpdatedAt); err != nil {
 		return err
 	}
 	_, err := exec(ctx, tx, stmt("revoke grants of sessions",

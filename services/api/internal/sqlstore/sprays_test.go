@@ -173,7 +173,7 @@ func TestFailuresOfNobodyAreNotCounted(t *testing.T) {
 			t.Errorf("%d rows are left", n)
 		}
 		b.fail(u, noon)
-		_, err = b.DeleteUser(t.Context(), u.Tenant, u.ID)
+		_, err = b.DeleteUser(t.Context(), u.Tenant, u.ID, noon)
 		b.must(err)
 		if n := b.count("spray_users"); n != 0 {
 			t.Errorf("%d rows of a user that is gone", n)

@@ -49,7 +49,7 @@ func TestStrangersFindNothing(t *testing.T) {
 					_, err := b.UpdateUser(ctx, stranger, victim.ID, nil, func(u *user.User) error { u.Active = false; return nil })
 					return err
 				},
-				"DeleteUser": func(ctx context.Context) error { _, err := b.DeleteUser(ctx, stranger, victim.ID); return err },
+				"DeleteUser": func(ctx context.Context) error { _, err := b.DeleteUser(ctx, stranger, victim.ID, noon); return err },
 				"Standing": func(ctx context.Context) error {
 					_, err := b.Standing(ctx, stranger, user.Key{ID: victim.ID})
 					return err
@@ -192,11 +192,11 @@ func TestTenantsWithTheSameAddressShareNothing(t *testing.T) {
 			if after := b.ofTenant(theirs); !reflect.DeepEqual(after, before) {
 				rt.Fatalf("rows of the other tenant changed:\n%v\nbefore:\n%v", after, before)
 			}
-			_, _ = b.DeleteUser(t.Context(), mine, one.ID)
+			_, _ = b.DeleteUser(t.Context(), mine, one.ID, noon)
 			if after := b.ofTenant(theirs); !reflect.DeepEqual(after, before) {
 				rt.Fatalf("deleting a user changed rows of the other tenant:\n%v\nbefore:\n%v", after, before)
 			}
-			_, err := b.DeleteUser(t.Context(), theirs, two.ID)
+			_, err := b.DeleteUser(t.Context(), theirs, two.ID, noon)
 			b.must(err)
 		})
 	})

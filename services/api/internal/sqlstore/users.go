@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"countersign.dev/services/api/internal/listing"
 	"countersign.dev/services/api/internal/tenant"
@@ -176,14 +177,20 @@ func (s *Store) writeUser(ctx context.Context, tx *sql.Tx, u user.User) (user.Us
 }
 
 // DeleteUser implements user.Store. A number that does not open any more is
-// left out: a user must be deletable although a key was lost.
-func (s *Store) DeleteUser(ctx context.Context, t tenant.ID, userID string) (u user.User, err error) {
+// left out: a user must be deletable although a key was lost. Apps hear that
+// the sessions have ended.
+func (s *Store) DeleteUser(ctx context.Context, t tenant.ID, userID string, at time.Time) (u user.User, err error) {
 	st := stmt("delete user", `DELETE FROM users`+oneUser+` RETURNING `+userColumns, t.Account, t.Org, t.Env, userID)
 	var sealed []byte
 	err = undeadlocked(ctx, func() error {
-		return oneBy(ctx, s.write, user.ErrNotFound, st, func(row scanner) (err error) {
-			u, sealed, err = scanSealedUser(row)
-			return err
+		return s.inTx(ctx, "delete user", limit, func(ctx context.Context, tx *sql.Tx) error {
+			if err := deleteSessions(ctx, tx, user.User{ID: userID, Tenant: t}, "", at); err != nil {
+				return err
+			}
+			return oneBy(ctx, tx, user.ErrNotFound, st, func(row scanner) (err error) {
+				u, sealed, err = scanSealedUser(row)
+				return err
+			})
 		})
 	})
 	if err != nil {

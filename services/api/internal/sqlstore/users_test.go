@@ -150,7 +150,7 @@ func TestDeletingAUserTakesEverythingAlong(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		of := b.tenant()
 		gone, stays := b.inhabit(of), b.inhabit(of)
-		deleted, err := b.DeleteUser(t.Context(), of, gone.ID)
+		deleted, err := b.DeleteUser(t.Context(), of, gone.ID, noon)
 		if err != nil || !reflect.DeepEqual(deleted, gone) {
 			t.Errorf("DeleteUser = %+v, %v, want %+v", deleted, err, gone)
 		}
@@ -159,7 +159,7 @@ func TestDeletingAUserTakesEverythingAlong(t *testing.T) {
 				t.Errorf("%d rows in %s, want those of the other user", n, table)
 			}
 		}
-		_, err = b.DeleteUser(t.Context(), of, gone.ID)
+		_, err = b.DeleteUser(t.Context(), of, gone.ID, noon)
 		b.isErr(err, user.ErrNotFound)
 		if _, err := b.UserByID(t.Context(), of, stays.ID); err != nil {
 			t.Error(err)

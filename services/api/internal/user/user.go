@@ -80,7 +80,7 @@ type Store interface {
 	UpdateUser(ctx context.Context, t tenant.ID, userID string, told Told, change func(*User) error) (User, error)
 	// DeleteUser removes the user with all that hangs on it and returns what
 	// it was, or ErrNotFound.
-	DeleteUser(ctx context.Context, t tenant.ID, userID string) (User, error)
+	DeleteUser(ctx context.Context, t tenant.ID, userID string, at time.Time) (User, error)
 }
 
 // Told makes what is to be told about a change of a user; nil tells nothing.
@@ -166,7 +166,7 @@ func (s *Service) Delete(ctx context.Context, t tenant.ID, userID string) (User,
 	if !id.IsUUID(userID) {
 		return User{}, ErrNotFound
 	}
-	return s.Store.DeleteUser(ctx, t, userID)
+	return s.Store.DeleteUser(ctx, t, userID, s.Now())
 }
 
 func (c Change) apply(u *User, now time.Time) error {

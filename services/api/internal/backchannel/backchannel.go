@@ -1,0 +1,181 @@
+// Package backchannel tells apps that a session has ended (OpenID Connect
+// Back-Channel Logout 1.0).
+//
+// Whatever ends a session writes a notice for each app that was granted
+// something in it, in the same transaction; nobody who signs out waits for an
+// app. [Service.Run] takes notices one by one, each with a lease, signs a logout
+// token for each try and posts it. An app that does not answer is told again,
+// for a day. It may be told twice and is never left out: a process that dies
+// between the answer and its note leaves the notice to the next one.
+package backchannel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"countersign.dev/pkg/fault"
+	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/tenant"
+	"countersign.dev/services/api/internal/token"
+)
+
+const (
+	// Lasts is how long an app is told, from the end of the session.
+	Lasts = 24 * time.Hour
+	// lease is how long a notice is one process's: longer than Within, so that
+	// nobody tells an app that is just being told.
+	lease = 30 * time.Second
+	// every is how often somebody looks for notices.
+	every = time.Second
+	// atOnce is how many apps are told at the same time.
+	atOnce = 8
+)
+
+// waits are how long an app is left alone after each failure; the last one
+// stays.
+var waits = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
+
+// Notice is what an app has still to be told.
+type Notice struct {
+	Tenant    tenant.ID
+	UserID    string
+	SessionID string
+	ClientID  string
+	Tries     int // with the one that it was taken for
+	EndedAt   time.Time
+}
+
+// Outcome is what became of a try.
+type Outcome string
+
+// The outcomes.
+const (
+	Told   Outcome = "told"
+	Later  Outcome = "later"  // it is tried again
+	Failed Outcome = "failed" // for a day: given up
+)
+
+// Outcomes are all of them.
+func Outcomes() []Outcome { return []Outcome{Told, Later, Failed} }
+
+// Store keeps notices.
+type Store interface {
+	// ClaimLogout takes a notice that is due, by one conditional statement, and
+	// leaves it alone until until. It is not ok when there is none.
+	ClaimLogout(ctx context.Context, at, until time.Time) (n Notice, ok bool, err error)
+	// RetryLogout says when a notice is due again, unless somebody else has
+	// taken it meanwhile.
+	RetryLogout(ctx context.Context, n Notice, due time.Time) error
+	// EndLogout forgets a notice.
+	EndLogout(ctx context.Context, n Notice) error
+	// AppByID returns app.ErrNotFound.
+	AppByID(ctx context.Context, clientID string) (app.App, error)
+}
+
+// Tokens sign logout tokens.
+type Tokens interface {
+	IssueLogout(ctx context.Context, l token.Logout) (secret.Text, error)
+}
+
+// Poster hands logout tokens to apps.
+type Poster interface {
+	// Post returns why an app was not told. What it returns names no address
+	// beyond the app's own host.
+	Post(ctx context.Context, to Target, logoutToken secret.Text) error
+}
+
+// Target is where an app listens.
+type Target struct {
+	URI string
+	// Near says that it may be this machine or a private network: of an app in
+	// the sandbox.
+	Near bool
+}
+
+// Service tells apps.
+type Service struct {
+	Store  Store
+	Tokens Tokens
+	Poster Poster
+	Now    func() time.Time
+	// Observe hears of each try; why is nil for Told.
+	Observe func(ctx context.Context, n Notice, o Outcome, why error)
+}
+
+// Run tells apps until ctx is done. report hears of faults of the store: what
+// could not be read or noted is done at the next look.
+func (s *Service) Run(ctx context.Context, report func(error)) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := s.Tell(ctx); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+	}
+}
+
+// Tell tries all notices that are due, some at once so that an app that lets
+// wait does not let everybody wait.
+func (s *Service) Tell(ctx context.Context) error {
+	errs := make([]error, atOnce)
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() {
+			for more := true; more && errs[i] == nil && ctx.Err() == nil; {
+				more, errs[i] = s.next(ctx)
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// next tries one notice. It reports whether there was one.
+func (s *Service) next(ctx context.Context) (bool, error) {
+	now := s.Now()
+	n, ok, err := s.Store.ClaimLogout(ctx, now, now.Add(lease))
+	if err != nil || !ok {
+		return false, err
+	}
+	a, err := s.Store.AppByID(ctx, n.ClientID)
+	if fault.KindOf(err) == fault.NotFound || err == nil && (!a.Active || a.BackchannelURI == "") {
+		return true, s.Store.EndLogout(ctx, n) // nobody listens any more
+	}
+	if err != nil {
+		return true, err
+	}
+	switch why := s.try(ctx, n, a); {
+	case why == nil:
+		s.Observe(ctx, n, Told, nil)
+		return true, s.Store.EndLogout(ctx, n)
+	case ctx.Err() != nil: // we stop; the lease runs out
+		return false, nil
+	case !s.Now().Before(n.EndedAt.Add(Lasts)):
+		s.Observe(ctx, n, Failed, why)
+		return true, s.Store.EndLogout(ctx, n)
+	default:
+		s.Observe(ctx, n, Later, why)
+		due := s.Now().Add(waits[min(n.Tries, len(waits))-1])
+		if last := n.EndedAt.Add(Lasts); due.After(last) {
+			due = last
+		}
+		return true, s.Store.RetryLogout(ctx, n, due)
+	}
+}
+
+func (s *Service) try(ctx context.Context, n Notice, a app.App) error {
+	signed, err := s.Tokens.IssueLogout(ctx, token.Logout{App: a, UserID: n.UserID, SessionID: n.SessionID})
+	if err != nil {
+		return fmt.Errorf("sign logout token: %w", err)
+	}
+	return s.Poster.Post(ctx, Target{URI: a.BackchannelURI, Near: a.Tenant.Env == tenant.Sandbox}, signed)
+}
