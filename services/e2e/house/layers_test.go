@@ -354,7 +354,7 @@ var layers = map[string]layer{
 	api + "backchannel": {
 		ours:  []string{"pkg/fault", "pkg/secret", api + "app", api + "tenant", api + "token"},
 		never: []string{"database/sql", "os"},
-		tests: []string{api + "sqlstore", api + "session", api + "grant", api + "user", api + "id"}, // the real store, and what ends in it
+		tests: []string{api + "sqlstore", api + "session", api + "grant", api + "user", api + "activity", api + "outbox"}, // the real store, and what ends in it
 		why:   "tells apps that a session has ended: the other rule that speaks HTTP, since the answer decides what follows",
 	},
 	api + "relay": {

@@ -159,7 +159,7 @@ func TestDevicesGoWithTheirUserAndAfterAYear(t *testing.T) {
 		u, deleted := b.user(of), b.user(of)
 		token := b.signsIn(u, secret.Text{}, noon)
 		b.signsIn(deleted, secret.Text{}, noon)
-		_, err := b.DeleteUser(t.Context(), of, deleted.ID)
+		_, err := b.DeleteUser(t.Context(), of, deleted.ID, noon)
 		b.must(err)
 		left := func(at time.Time, want int) {
 			t.Helper()

@@ -113,7 +113,7 @@ func TestDeletingAnOrganizationTakesItsUsersAlong(t *testing.T) {
 		}
 		users, err := b.Users(t.Context(), production, first(1))
 		b.must(err)
-		_, err = b.DeleteUser(t.Context(), production, users.Items[0].ID)
+		_, err = b.DeleteUser(t.Context(), production, users.Items[0].ID, noon)
 		b.must(err)
 		for range 600 { // more than one portion
 			b.user(sandbox)

@@ -365,7 +365,7 @@ var slips = []slip{
 		"if c.Challenge == \"\" && b.IdleVerifier {", "if b.IdleVerifier {",
 		in + "grant", "TestAnIdleVerifierCountsForNothing"},
 	{"sessions outlive a reset of factors", apiDir + "internal/sqlstore/sessions.go",
-		"if err := deleteSessions(ctx, tx, t, u.ID, keep); err != nil {", "if err := deleteSessions(ctx, tx, t, keep, u.ID); err != nil {",
+		"if err := deleteSessions(ctx, tx, u, keep, at); err != nil {", "if err := deleteSessions(ctx, tx, user.User{ID: keep, Tenant: t}, u.ID, at); err != nil {",
 		in + "session", "TestAResetEndsAllSessions"},
 	{"a hint's signature is not checked", apiDir + "internal/token/verify.go",
 		"t.token.Claims(t.key.private.Public(), into)", "t.token.UnsafeClaimsWithoutVerification(into)",
