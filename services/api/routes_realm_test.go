@@ -181,9 +181,9 @@ var kinds = []string{
 	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "saving flow", "sign-in template", "template", "sessions", "session", "realm",
 }
 
-// ownKinds are what has been begun on the account page; it has no ids. It comes
+// ownKinds are what has no ids: what the user has allowed, and what has been begun on the account page, which comes
 // last: the enrolment that waits is the one of the page then.
-var ownKinds = []string{"spare factor", "own codes", "own enrolment"}
+var ownKinds = []string{"consent", "spare factor", "own codes", "own enrolment"}
 
 // ofUsers are the kinds of objects that belong to a user.
 var ofUsers = []string{"user", "email", "phone", "request", "delivery", "factor", "password", "password code", "login", "second flow", "sessions", "session"}
