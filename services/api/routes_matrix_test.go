@@ -66,6 +66,9 @@ func recorded(route pipeline.Route) bool { return strings.HasSuffix(route.Path, 
 
 func inFlow(route pipeline.Route) bool { return strings.HasPrefix(route.Path, "/login/") }
 
+// saves reports whether a route is about recovery codes that a sign-in has made.
+func saves(route pipeline.Route) bool { return route.Path == "/login/recovery-codes.txt" }
+
 func remembered(route pipeline.Route) bool { return route.Reach == pipeline.Remembered }
 
 // Another account's object, another organization's, the other environment's, a
@@ -97,6 +100,10 @@ func TestForeignIdsAnswerLikeNone(t *testing.T) {
 				s.listing(t, route, rows)
 			}
 			rows.wantUnchanged(title(route))
+			if saves(route) {
+				seen = readings(realms) // with the users whose sign-ins had to be begun anew
+				rows.learn()
+			}
 			if compared < len(belonging(t, route)) {
 				t.Errorf("%s was compared in %d ways only", title(route), compared)
 			}
@@ -222,7 +229,7 @@ func (s situation) compare(t *testing.T, route pipeline.Route, cell []foreign, r
 	t.Helper()
 	s.beginFlows(route)
 	sent := s.own.shot(route)
-	if inEnvelopes(route) {
+	if inEnvelopes(route) || saves(route) {
 		rows.learn() // what the steps before have changed
 	}
 	sent.bare = s.lives && !ofFlow(cell) // a proof that covers the id would make it one's own
@@ -288,7 +295,7 @@ func (s situation) listing(t *testing.T, route pipeline.Route, rows *watched) {
 	}
 	s.beginFlows(route)
 	sent := s.own.shot(route)
-	if inEnvelopes(route) {
+	if inEnvelopes(route) || saves(route) {
 		rows.learn()
 	}
 	r := s.own.fire(sent).want(success(route))

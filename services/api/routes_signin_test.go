@@ -133,12 +133,14 @@ func (r *realm) signInPageOf(flow string) *reply {
 // beginFlows gives both sides a flow that lives, for a route that takes one:
 // what another browser shows is dead from then on.
 func (s situation) beginFlows(route pipeline.Route) {
-	if !slices.ContainsFunc(inInput(route), func(p parameter) bool { return reference(route, p) == "flow" }) {
-		return
-	}
-	for _, r := range []*realm{s.own, s.owner} {
-		if r != nil {
-			r.ids["flow"] = r.newFlow()
+	for kind, begin := range map[string]func(*realm){"flow": (*realm).addFlow, "saving flow": (*realm).addSavingFlow} {
+		if !slices.ContainsFunc(inInput(route), func(p parameter) bool { return reference(route, p) == kind }) {
+			continue
+		}
+		for _, r := range []*realm{s.own, s.owner} {
+			if r != nil {
+				begin(r)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package factor
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -198,4 +199,9 @@ func (o *Own) Confirm(ctx context.Context, self Self, typed secret.Text) (Confir
 	return confirmed, o.keep(ctx, self, confirmed.SetID, confirmed.Codes)
 }
 
-func enrolmentKey(self Self) string { return "own-enrolment:{" + self.SessionID + "}" }
+// key keeps what a session has begun apart from that of others.
+func (of Self) key(what string) string {
+	return fmt.Sprintf("%s:{%s|%s|%s}", what, of.Tenant.Org, of.Tenant.Env, of.SessionID)
+}
+
+func enrolmentKey(self Self) string { return self.key("own-enrolment") }

@@ -95,4 +95,4 @@ func (o *Own) Saved(ctx context.Context, self Self) error {
 	return err
 }
 
-func codesKey(self Self) string { return "own-codes:{" + self.SessionID + "}" }
+func codesKey(self Self) string { return self.key("own-codes") }

@@ -62,8 +62,8 @@ func (p *SignIn) Routes() []pipeline.Route {
 	return []pipeline.Route{
 		show, save,
 		p.form(SignInPath, "Sign in with address and password", pipeline.WithinHash, pipeline.Handle(p.password)),
-		p.form("/login/turn", "Turn to another way of signing in", 0, pipeline.Handle(p.turn)),
-		p.form("/login/address", "Say whose address it is", 0, pipeline.Handle(p.address)),
+		p.step("/login/turn", "Turn to another way of signing in", pipeline.Handle(p.turn)),
+		p.step("/login/address", "Say whose address it is", pipeline.Handle(p.address)),
 		p.form("/login/link", "Have a link sent to sign in with", pipeline.WithinSend, pipeline.Handle(p.link)),
 		p.form("/login/shown", "Sign in with the code that another browser shows", pipeline.WithinCheck, pipeline.Handle(p.shown)),
 		p.form("/login/forgot", "Have a link sent to set another password with", pipeline.WithinSend, pipeline.Handle(p.forgot)),
@@ -73,16 +73,16 @@ func (p *SignIn) Routes() []pipeline.Route {
 		p.form("/login/recovery", "Use a recovery code in place of a second factor", pipeline.WithinHash, pipeline.Handle(p.recover)),
 		p.form("/login/enrol", "Begin to enrol an authenticator app or a phone", pipeline.WithinSend, pipeline.Handle(p.enrol)),
 		p.form("/login/confirm", "Confirm an enrolment with its first code", pipeline.WithinHash, pipeline.Handle(p.confirm)),
-		p.form("/login/codes", "Go on from the recovery codes", 0, pipeline.Handle(p.saved)),
-		p.form("/login/consent", "Say whether an app may have what it asks for", 0, pipeline.Handle(p.consent)),
-		p.form("/login/again", "Go on to the app once more", 0, pipeline.Handle(p.again)),
+		p.step("/login/codes", "Go on from the recovery codes", pipeline.Handle(p.saved)),
+		p.step("/login/consent", "Say whether an app may have what it asks for", pipeline.Handle(p.consent)),
+		p.step("/login/again", "Go on to the app once more", pipeline.Handle(p.again)),
 	}
 }
 
 func (p *SignIn) page(method, path, summary string, success int) pipeline.Route {
 	return pipeline.Route{
 		Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(p.BaseURL).BrowserName(),
-		Credential: pipeline.None, Reach: pipeline.Nobody, Rate: pipeline.RatePages, WriteFault: WriteFault,
+		Credential: pipeline.None, Reach: pipeline.Nobody, Rate: rateShow, WriteFault: WriteFault,
 	}
 }
 
@@ -92,6 +92,20 @@ func (p *SignIn) form(path, summary string, within time.Duration, handler pipeli
 	r.Handler, r.Write = handler, pipeline.Depart
 	return r
 }
+
+// step is a form with nothing to compare or to send.
+func (p *SignIn) step(path, summary string, handler pipeline.Handler) pipeline.Route {
+	r := p.form(path, summary, 0, handler)
+	r.Rate = rateStep
+	return r
+}
+
+// rateShow is for looking at the page, which every form leads to.
+var rateShow = pipeline.Rate{Class: "sign_in_page", Rate: pipeline.RatePages.Rate}
+
+// rateStep is counted apart: a person who turns to and fro must not run out of
+// tries.
+var rateStep = pipeline.Rate{Class: "sign_in_step", Rate: pipeline.RatePages.Rate}
 
 // rateSignIn is for forms with something to compare: refused while they cannot
 // be counted.
