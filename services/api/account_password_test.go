@@ -117,3 +117,23 @@ func TestAPasswordIsChangedWithAFreshProof(t *testing.T) {
 		once.visit(http.MethodPost, s.account()+"/password", form).want(http.StatusForbidden)
 	})
 }
+
+// The page says how long a password has to be in the organization, and nothing
+// where there are none.
+func TestTheAccountPageSaysWhatAPasswordNeeds(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, p *parts) {
+		s := newStage(t, start(t, p))
+		me := s.signIn(s.browser(), s.app(), s.user)
+		if page := s.page(me.browser).want(http.StatusOK); strings.Contains(page.raw, "data-least") || strings.Contains(page.raw, "<meter") {
+			t.Errorf("without passwords there is a measure: %s", page.raw)
+		}
+		s.passwords("plain_text_min_length=20")
+		page := s.page(me.browser).want(http.StatusOK)
+		for _, text := range []string{`data-least="20"`, "At least 20 characters.", `aria-describedby="hint recent"`, "<meter"} {
+			if !strings.Contains(page.raw, text) {
+				t.Errorf("the page does not say %q: %s", text, page.raw)
+			}
+		}
+	})
+}

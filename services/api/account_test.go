@@ -53,10 +53,17 @@ func TestPeopleSeeAndEndTheirSessions(t *testing.T) {
 				t.Errorf("the page has no %s: %s", want, page.raw)
 			}
 		}
-		for _, secret := range []string{"192.0.2.7", "ana@acme.test", ben.session.ID, here.set().Token(session.Realm(s.org, s.env)).Reveal()} {
+		for _, secret := range []string{"192.0.2.7", ben.session.ID, here.set().Token(session.Realm(s.org, s.env)).Reveal()} {
 			if strings.Contains(page.raw, secret) {
 				t.Errorf("the page has %s: %s", secret, page.raw)
 			}
+		}
+		// The whole address is for whoever may change the password now.
+		if got := strings.Count(page.raw, `value="ana@acme.test"`); got != 1 {
+			t.Errorf("whose password is changed stands %d times: %s", got, page.raw)
+		}
+		if page = s.page(old.browser).want(http.StatusOK); strings.Contains(page.raw, "ana@acme.test") || !strings.Contains(page.raw, "a•••@a•••.test") {
+			t.Errorf("a browser that is found open tells whose it is: %s", page.raw)
 		}
 		s.endOn(here.browser, ben.session.ID).wantTo(s.account())
 		if !s.lives(ben) {

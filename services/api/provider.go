@@ -28,7 +28,7 @@ func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *toke
 		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),
 		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 		(&pages.Account{
-			Sessions: s.sessions, Passwords: with.passwords, Organizations: tenants, SignIns: flows, Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,
+			Sessions: s.sessions, Passwords: with.passwords, Organizations: tenants, SignIns: flows, Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL, Now: time.Now,
 			Factors: &factor.Own{Service: factors, Changes: s.store, Shelf: s.short, Keys: keys.database},
 		}).Routes(),
 	}

@@ -58,6 +58,11 @@ func TestAForgottenPasswordLeadsBackToTheSignIn(t *testing.T) {
 			t.Errorf("the click leads to %s", sent.to())
 		}
 		page = b.visit(http.MethodGet, "/password", nil).want(http.StatusOK)
+		for _, text := range []string{`data-least="15"`, "\nacme", "At least 15 characters.", `src="./assets/pages.`} {
+			if !strings.Contains(page.raw, text) {
+				t.Errorf("the page does not say %q: %s", text, page.raw)
+			}
+		}
 		if !strings.Contains(page.raw, `autocomplete="username" value="ana@acme.test"`) || strings.Contains(page.raw, b.cookie("cs_password")) {
 			t.Errorf("the page for a new password: %s", page.raw)
 		}

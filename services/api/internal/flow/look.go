@@ -72,7 +72,15 @@ func (s *Service) lookProven(ctx context.Context, v View, h at) (View, error) {
 	if fault.KindOf(err) == fault.NotFound {
 		return View{}, ErrOver
 	}
-	v.Address = secret.MaskEmail(standing.User.Email.Written)
+	if err != nil {
+		return View{}, err
+	}
+	address := standing.User.Email.Written
+	v.Address = secret.MaskEmail(address)
+	if h.Step == StepRenew {
+		v.Username = address
+		v.Hint, err = s.Passwords.Hint(ctx, h.app.Tenant, h.org, address)
+	}
 	return v, err
 }
 

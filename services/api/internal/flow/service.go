@@ -63,6 +63,7 @@ type Passwords interface {
 	Challenge(ctx context.Context, c link.Caller, email string, plain secret.Text, source netip.Addr) (password.Verdict, error)
 	Renew(ctx context.Context, u user.User, l login.Login) (secret.Text, error)
 	Set(ctx context.Context, c link.Caller, in password.Set) (password.Done, error)
+	Hint(ctx context.Context, t tenant.ID, org tenant.Organization, address string) (password.Hint, error)
 	Request(ctx context.Context, c link.Caller, email, redirectURI string, mayCreate bool) (password.Asked, error)
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -66,6 +67,11 @@ type View struct {
 	// Advice says what is wrong with the password of the last try of StepRenew,
 	// in codes that Advise speaks; nil for nothing.
 	Advice fault.Advice
+	// Username is the whole address, for a manager of passwords, and Hint what may
+	// be said of a new password before it is sent. Both are of StepRenew, where all
+	// that the user has is proven.
+	Username string
+	Hint     password.Hint
 	// Scopes are what the app of StepConsent asks for.
 	Scopes []string
 	// Outcome is where the browser goes, of StepLeave.

@@ -28,6 +28,7 @@ type Account struct {
 	// renders a fault knows nothing of the request but its cookies.
 	Forms   pipeline.Forms
 	BaseURL string // decides the cookie's name and the paths; no header does
+	Now     func() time.Time
 }
 
 // OwnSessions is what the page calls; session.Service implements it.
@@ -41,6 +42,7 @@ type OwnSessions interface {
 // OwnPasswords changes passwords; password.Service implements it.
 type OwnPasswords interface {
 	Change(ctx context.Context, in password.Own) error
+	Hint(ctx context.Context, t tenant.ID, org tenant.Organization, address string) (password.Hint, error)
 }
 
 // Organizations finds the organization of a session, and the realm of somebody
@@ -103,7 +105,9 @@ type accountPage struct {
 	of       session.Session
 	sessions []session.Session
 	self     factor.Self
-	unsaved  bool // there are recovery codes to be saved
+	unsaved  bool   // there are recovery codes to be saved
+	username string // whole, where the password may be changed now
+	hint     password.Hint
 	token    secret.Text
 	lang     string
 }
@@ -118,7 +122,16 @@ func (a *Account) show(ctx context.Context, c pipeline.Call, in accountIn) (acco
 		return accountPage{}, err
 	}
 	codes, err := a.Factors.Codes(ctx, self)
-	return accountPage{c.Session, all, self, len(codes) > 0, c.PageToken, in.Lang}, err
+	if err != nil {
+		return accountPage{}, err
+	}
+	// Whoever finds a browser open does not learn the address that it is of.
+	username := ""
+	if c.Session.Fresh(a.Now(), self.Connection.Active && self.Enrolled()) {
+		username = c.Session.User.Email.Written
+	}
+	hint, err := a.Passwords.Hint(ctx, c.Tenant, self.Org, username)
+	return accountPage{c.Session, all, self, len(codes) > 0, username, hint, c.PageToken, in.Lang}, err
 }
 
 type endSessionForm struct {

@@ -30,6 +30,28 @@ func TestEveryLanguageSaysAllOfAnAccount(t *testing.T) {
 	}
 }
 
+// So it is with what is said of new passwords.
+func TestEveryLanguageSaysAllOfStrength(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{}
+	texts(reflect.ValueOf(spokenOfStrength[0]), "", want)
+	if len(want) < 10 || len(spokenOfStrength) != len(spoken) {
+		t.Fatalf("%d texts in %d languages", len(want), len(spokenOfStrength))
+	}
+	for i, language := range spokenOfStrength {
+		got := map[string]string{}
+		texts(reflect.ValueOf(language), "", got)
+		for name, text := range got {
+			if strings.TrimSpace(text) == "" || !slices.Equal(fills(text), fills(want[name])) {
+				t.Errorf("%s: %s is %q, in English %q", language.Lang, name, text, want[name])
+			}
+		}
+		if language.Lang != spoken[i].Lang {
+			t.Errorf("language %d is %s, elsewhere %s", i, language.Lang, spoken[i].Lang)
+		}
+	}
+}
+
 // So it is with what it says of second factors.
 func TestEveryLanguageSaysAllOfOwnFactors(t *testing.T) {
 	t.Parallel()

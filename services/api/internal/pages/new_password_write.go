@@ -22,7 +22,7 @@ func (l *Links) writePassword(w http.ResponseWriter, r *http.Request, status int
 		status, advice = http.StatusUnprocessableEntity, page.advice.In(words.Lang)
 	}
 	err := send(w, r, status, linkTemplates.Lookup("new password"), "'self'", map[string]any{
-		"Words": words, "Lang": words.Lang, "Color": page.of.Org.Color, "Heading": does.Heading,
+		"Scripted": true, "New": newPasswordFor(words.Lang, page.of.Address, page.of.Hint), "Words": words, "Lang": words.Lang, "Color": page.of.Org.Color, "Heading": does.Heading,
 		"Text": strings.ReplaceAll(does.Text, "{org}", page.of.Org.Name), "Button": does.Button, "Advice": advice,
 		"Address": page.of.Address, "Action": below(l.BaseURL, NewPasswordPath), "PageToken": page.token.Reveal(),
 	})

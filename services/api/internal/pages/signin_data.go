@@ -21,13 +21,16 @@ func (p *SignIn) data(page signInPage, words *signInWords) (map[string]any, erro
 		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Scripted": true, "View": view, "Step": string(view.Step),
 		"Heading": fill.Replace(words.Steps[view.Step].Heading), "Text": fill.Replace(words.text(view)), "SendText": fill.Replace(words.SendText),
 		"Said": words.about(view.Said, view.Until.Sub(p.Now())), "Asks": slices.Contains(askingSteps, view.Step), "Password": view.Step == flow.StepPassword,
-		"Whole": view.Address != "" && !strings.Contains(view.Address, "•"), "Turns": words.turns(view.Others),
+		"Turns":   words.turns(view.Others),
 		"Request": page.request.Reveal(), "PageToken": page.token.Reveal(), "To": p.targets(page.request),
 		"Wait": wait, "WaitText": words.waitText(wait), "Scopes": words.scopes(view.Scopes), "GoOn": fill.Replace(words.goOn(view)),
 		"SendFirst": view.Phone != "" && !view.Apps && !view.Sent, "BySMS": view.Sent || view.Step == flow.StepEnrolSent,
 	}
 	if view.Said != "" && view.Said != flow.Sent && view.Said != flow.Changed {
 		data["Mistake"] = words.Mistake
+	}
+	if view.Step == flow.StepRenew {
+		data["New"] = newPasswordFor(words.Lang, view.Username, view.Hint)
 	}
 	if view.Advice != nil {
 		data["Advice"] = view.Advice.In(words.Lang)

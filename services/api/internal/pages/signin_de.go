@@ -64,7 +64,7 @@ var signInGerman = signInWords{
 	WaitMinute: "Versuchen Sie es in einer Minute noch einmal.", WaitMinutes: "Versuchen Sie es in {n} Minuten noch einmal.",
 	WaitSecond: "Sie können in einer Sekunde einen Code anfordern.", WaitSeconds: "Sie können in {n} Sekunden einen Code anfordern.",
 	Email: "E-Mail-Adresse", Password: "Passwort", NewPassword: "Neues Passwort",
-	Show: "Passwort zeigen", Hide: "Passwort verbergen", GoodPassword: "Einige Wörter, die niemand zusammen errät, sind besser als ein kurzes Passwort mit Sonderzeichen. Ihr Passwortmanager kann sich eines ausdenken.",
+	Show: "Passwort zeigen", Hide: "Passwort verbergen",
 	SignIn: "Anmelden", Next: "Weiter", SetPassword: "Passwort festlegen", SendLink: "Link senden", SendAgain: "Noch einmal senden",
 	Code: "Code", Confirm: "Bestätigen", SendText: "Ein Code kann an {phone} gesendet werden.", Send: "Code senden",
 	RecoveryCode: "Wiederherstellungscode",

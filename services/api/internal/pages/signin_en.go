@@ -64,7 +64,7 @@ var signInEnglish = signInWords{
 	WaitMinute: "Try again in a minute.", WaitMinutes: "Try again in {n} minutes.",
 	WaitSecond: "You can ask for a code in a second.", WaitSeconds: "You can ask for a code in {n} seconds.",
 	Email: "E-mail address", Password: "Password", NewPassword: "New password",
-	Show: "Show password", Hide: "Hide password", GoodPassword: "Some words that nobody would guess together are better than a short password with signs. Your password manager can make one up.",
+	Show: "Show password", Hide: "Hide password",
 	SignIn: "Sign in", Next: "Go on", SetPassword: "Set password", SendLink: "Send me a link", SendAgain: "Send it again",
 	Code: "Code", Confirm: "Confirm", SendText: "A code can be sent to {phone}.", Send: "Send me a code",
 	RecoveryCode: "Recovery code",

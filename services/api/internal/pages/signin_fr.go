@@ -64,7 +64,7 @@ var signInFrench = signInWords{
 	WaitMinute: "Réessayez dans une minute.", WaitMinutes: "Réessayez dans {n} minutes.",
 	WaitSecond: "Vous pourrez demander un code dans une seconde.", WaitSeconds: "Vous pourrez demander un code dans {n} secondes.",
 	Email: "Adresse e-mail", Password: "Mot de passe", NewPassword: "Nouveau mot de passe",
-	Show: "Montrer le mot de passe", Hide: "Cacher le mot de passe", GoodPassword: "Quelques mots que personne ne devinerait ensemble valent mieux qu’un mot de passe court avec des signes. Votre gestionnaire de mots de passe peut en inventer un.",
+	Show: "Montrer le mot de passe", Hide: "Cacher le mot de passe",
 	SignIn: "Se connecter", Next: "Continuer", SetPassword: "Enregistrer le mot de passe", SendLink: "M’envoyer un lien", SendAgain: "Envoyer de nouveau",
 	Code: "Code", Confirm: "Confirmer", SendText: "Un code peut être envoyé au {phone}.", Send: "M’envoyer un code",
 	RecoveryCode: "Code de secours",

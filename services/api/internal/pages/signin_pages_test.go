@@ -13,6 +13,7 @@ import (
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/flow"
+	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -31,6 +32,7 @@ func (s sentences) In(...string) []string { return s }
 func fullView(step flow.Step) flow.View {
 	return flow.View{
 		Step: step, Org: tenant.Organization{Name: `Acme <b>&`, Color: "#336699"}, App: `Shop "<i>`, Back: "https://shop.test/cb", Address: "ana@acme.test",
+		Username: "ana@acme.test", Hint: password.Hint{Least: 15, Words: []string{"anabel", "acme"}},
 		Others: signInSteps, Said: flow.WrongCode, Until: asked.Add(time.Minute), Apps: true, Phone: "+49•••••67", Sent: true, SendAt: asked.Add(29500 * time.Millisecond),
 		Elsewhere: true, Again: true, Recovery: []string{"AAAA-BBBB-CCCC-DDDD", "AAAA-BBBB-CCCC-DDDE"}, Advice: sentences{"It is short.", "Take <more>."},
 		Scopes:    []string{"openid", "orders:read<"},
@@ -218,7 +220,10 @@ func TestStepsShowWhatTheyAreAbout(t *testing.T) {
 	for step, want := range map[flow.Step][]string{
 		flow.StepPassword: {`role="alert"`, "Try again in a minute.", "<title>Error: Sign in to Acme &lt;b&gt;&amp;</title>", `value="forgot"`, `aria-invalid="true"`},
 		flow.StepLinkSent: {"opened in another browser", `action="/login/shown"`, `action="/login/link"`},
-		flow.StepRenew:    {"<li>It is short.</li>", "<li>Take &lt;more&gt;.</li>"},
+		flow.StepRenew: {
+			"<li>It is short.</li>", "<li>Take &lt;more&gt;.</li>", "At least 15 characters.", `value="ana@acme.test" tabindex="-1" readonly`,
+			"data-least=\"15\" data-known=\"anabel\nacme\"", `data-single="One more character is needed."`, `aria-live="polite"`,
+		},
 		flow.StepCode:     {`inputmode="numeric"`, `action="/login/send"`, `data-wait="30"`, "in 30 seconds", `value="recovery"`},
 		flow.StepEnrolApp: {`<svg role="img" aria-label="QR code`, strings.Repeat("ABCD ", 7) + "ABCD<", "otpauth://totp/Acme:ana?secret=", "recovery code. Set up"},
 		flow.StepCodes:    {"<li>AAAA-BBBB-CCCC-DDDD</li>", `href="/login/recovery-codes.txt?requestId=flow"`, `value="yes" required`},

@@ -29,7 +29,7 @@ type signInWords struct {
 	WaitMinute, WaitMinutes      string
 	WaitSecond, WaitSeconds      string
 	Email, Password, NewPassword string
-	Show, Hide, GoodPassword     string
+	Show, Hide                   string
 	SignIn, Next, SetPassword    string
 	SendLink, SendAgain          string
 	Code, Confirm                string

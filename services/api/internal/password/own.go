@@ -15,6 +15,7 @@ type Chosen struct {
 	Org     tenant.Organization
 	Address string
 	First   bool // there was no password before, as far as the link knows
+	Hint    Hint
 }
 
 // pageClient stands for the app where a link was asked for none: who sets a
@@ -25,7 +26,11 @@ const pageClient = "page"
 // leaves it as it is. It returns ErrCode.
 func (s *Service) Look(ctx context.Context, code secret.Text) (Chosen, error) {
 	found, org, err := s.Store.AnyPasswordCode(ctx, link.Digest(code), s.Now())
-	return Chosen{Org: org, Address: found.Email.Written, First: found.Purpose == link.Create}, err
+	if err != nil {
+		return Chosen{}, err
+	}
+	hint, err := s.Hint(ctx, found.Tenant, org, found.Email.Written)
+	return Chosen{Org: org, Address: found.Email.Written, First: found.Purpose == link.Create, Hint: hint}, err
 }
 
 // SetHere sets a password on our own page, with nothing but its code. It

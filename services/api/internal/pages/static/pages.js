@@ -51,7 +51,7 @@
       button.disabled = left > 0;
       text.hidden = left <= 0;
       if (left <= 0) return;
-      text.textContent = (left > 1 ? text.dataset.many : text.dataset.one).replace('{n}', left);
+      text.textContent = (left > 1 ? text.dataset.many : text.dataset.single).replace('{n}', left);
       setTimeout(tick, 1000);
     };
     if (button.dataset.wait > 0 && text) tick();
@@ -84,13 +84,43 @@
   }
   reveal('button[data-print]', () => print());
 
-  // How far a new password is from the shortest one that is taken.
+  // How good a new password looks, as far as a page can tell: length first, and
+  // what everybody tries counts little. It is judged when it is saved; nothing of
+  // it is sent before.
+  const fold = (text) => text.normalize('NFD').replace(/\p{Mn}/gu, '').toLowerCase().normalize('NFC');
+  const keys = 'abcdefghijklmnopqrstuvwxyz\n01234567890\nqwertyuiop\nqwertzuiop\nasdfghjkl\nazertyuiop';
+  const rows = keys + '\n' + [...keys].reverse().join('');
   for (const field of all('input[data-least]')) {
-    const text = document.getElementById(field.dataset.count);
+    const meter = document.getElementById('meter');
+    const text = document.getElementById('strength');
+    const words = field.dataset.known.split('\n').map(fold);
     const least = Number(field.dataset.least);
-    field.addEventListener('input', () => {
+    meter.max = meter.optimum = least + 6;
+    meter.high = meter.max - 1;
+    meter.low = least;
+    const look = () => {
       const more = least - [...field.value.normalize('NFC')].length;
-      text.textContent = field.value === '' ? '' : more > 0 ? text.dataset.more.replace('{n}', more) : text.dataset.enough;
+      let rest = fold(field.value).slice(0, 256);
+      let known = false;
+      for (const word of words) {
+        if (!rest.includes(word)) continue;
+        known = true;
+        rest = rest.replaceAll(word, '');
+      }
+      rest = [...rest.replace(/(.)\1{2,}|(.{2,8}?)\2{2,}|(.{4,32}?)\3+/gu, '$1$2$3')];
+      const counts = rest.filter((_, i) => i < 3 || !rows.includes(rest.slice(i - 3, i + 1).join(''))).length;
+      meter.value = more > 0 ? Math.min(counts, least - 1) : counts;
+      meter.hidden = !field.value;
+      if (!field.value) return '';
+      if (more > 0) return text.dataset[more > 1 ? 'many' : 'single'].replace('{n}', more);
+      if (counts < least) return text.dataset[known ? 'known' : 'row'];
+      return text.dataset[counts < meter.high ? 'enough' : 'strong'];
+    };
+    let rests; // a screen reader hears of it when the typing does
+    field.addEventListener('input', () => {
+      const says = look();
+      clearTimeout(rests);
+      rests = setTimeout(() => { text.textContent = says; }, 300);
     });
   }
 })();
