@@ -22,8 +22,14 @@ import (
 	"countersign.dev/services/api/internal/tenant"
 )
 
-// waits is how long the second half of a login may take.
-const waits = 10 * time.Minute
+const (
+	// waits is how long the second half of a login may take.
+	waits = 10 * time.Minute
+	// enrols is how long it may take from the first half on where a recovery
+	// code was used: as long as a flow. Whoever runs out of it has no second
+	// factor left and needs an administrator, and an app takes time to install.
+	enrols = 30 * time.Minute
+)
 
 // Factors tell who has a second factor that can be asked for.
 type Factors interface {
@@ -168,7 +174,7 @@ func (s *Service) Recovered(ctx context.Context, requestID string, t tenant.ID, 
 		return false, fmt.Errorf("encode login: %w", err)
 	}
 	// Nothing else changes a login that waits but its end.
-	return s.Waiting.Swap(ctx, key(t, userID, requestID), stored, next, waits+time.Minute)
+	return s.Waiting.Swap(ctx, key(t, userID, requestID), stored, next, enrols+time.Minute)
 }
 
 // Reenrolled ends the login of a request whose user has used a recovery code
@@ -191,10 +197,18 @@ func (s *Service) waiting(ctx context.Context, requestID string, t tenant.ID, us
 	if err := json.Unmarshal(stored, &l); err != nil {
 		return Login{}, nil, fmt.Errorf("read waiting login: %w", err)
 	}
-	if l.ClientID != clientID || s.Now().Sub(l.At) > waits {
+	if l.ClientID != clientID || s.Now().Sub(l.At) > l.waits() {
 		return Login{}, nil, nil
 	}
 	return l, stored, nil
+}
+
+// waits is how long the login waits, from its first half on.
+func (l Login) waits() time.Duration {
+	if slices.Contains(l.AMR, grant.Recovery) {
+		return enrols
+	}
+	return waits
 }
 
 // over reports whether a time has come; the zero time never does.
