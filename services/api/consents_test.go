@@ -105,3 +105,20 @@ func TestAnAppOfOthersNeedsConsent(t *testing.T) {
 		b.answers(open.to(), "yes").wantFault(404, "sign_in_over")
 	})
 }
+
+// Somebody is asked for consent in a session of one factor and enrols another
+// one elsewhere, while the page stands open. The answer is kept, and the new
+// factor is asked for before the app gets a code.
+// Covers R-036 for a page of consent that was open when a factor was enrolled.
+func TestConsentIsNoWayAroundANewFactor(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t)).passwords()
+	h.withPassword("ana@acme.test", plain)
+	a := h.second(false).anothers()
+	b := h.signedIn(h.shop())
+	page := b.signInPage(wanted(a))
+	h.second(true).enrolPhone()
+	sent := b.submit(page, "/login/consent", "allow=yes").want(http.StatusSeeOther)
+	page = b.at(sent.wantTo("/login"), "/login/code")
+	b.submit(page, "/login/code", "code="+h.sentCode()).wantCode(http.StatusSeeOther)
+}

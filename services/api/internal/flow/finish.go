@@ -91,9 +91,10 @@ func (s *Service) leave(ctx context.Context, h at, b Browser) (out Outcome, gone
 	return signedIn(out, h.app, b, token), false, nil
 }
 
-// raised ends a flow in which somebody who was signed in has added a factor.
+// raised ends a flow in which somebody who was signed in has added a factor, or
+// given consent.
 func (s *Service) raised(ctx context.Context, h at, b Browser) (Outcome, error) {
-	has, _, err := s.signedIn(ctx, h.app, b)
+	has, of, err := s.signedIn(ctx, h.app, b)
 	if err == nil && (has == nil || has.ID != h.SessionID) {
 		err = ErrOver
 	}
@@ -101,13 +102,18 @@ func (s *Service) raised(ctx context.Context, h at, b Browser) (Outcome, error) 
 		return Outcome{}, err
 	}
 	if h.Proof == "" { // nothing but consent was left to do
+		// While its page stood open the session may have become too little: its
+		// user has enrolled a second factor elsewhere, or it is too old by now.
+		if step, _ := next(h.Request, has, needs(h.app, of), s.Now()); step != finish {
+			return s.begin(ctx, h.app, h.Request, b)
+		}
 		return s.lead(ctx, h.Flow, *has)
 	}
-	token, of, err := s.Sessions.Raise(ctx, *has, h.Proof)
+	token, raised, err := s.Sessions.Raise(ctx, *has, h.Proof)
 	if err != nil {
 		return Outcome{}, err
 	}
-	out, err := s.lead(ctx, h.Flow, of)
+	out, err := s.lead(ctx, h.Flow, raised)
 	return signedIn(out, h.app, b, token), err
 }
 
