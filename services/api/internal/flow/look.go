@@ -12,8 +12,10 @@ import (
 	"countersign.dev/services/api/internal/factor"
 )
 
-// Look returns what the page of a flow shows. It changes nothing, but for a flow
-// in which nothing is left to do: that ends here, where the browser leaves.
+// Look returns what the page of a flow shows. It changes nothing but two things:
+// a flow in which nothing is left to do ends here, where the browser leaves, and
+// one whose first half is too old goes back to it, so that the forms of the page
+// that says so are those of its step.
 func (s *Service) Look(ctx context.Context, flow secret.Text, b Browser) (View, error) {
 	h := at{}
 	var err error
@@ -88,7 +90,11 @@ func (s *Service) lookProven(ctx context.Context, v View, h at) (View, error) {
 func (s *Service) lookSecond(ctx context.Context, v View, h at, b Browser) (View, error) {
 	half, err := s.half(ctx, h, b)
 	if errors.Is(err, errLate) {
-		v.Step, v.Said, v.Until = StepPassword, Late, time.Time{}
+		h = h.afresh()
+		v.Step, v.Said, v.Until, v.Again = h.Step, Late, time.Time{}, false
+		if err := s.say(ctx, h.held, Late, time.Time{}); err != nil {
+			return View{}, err
+		}
 		return s.lookFirst(ctx, v, h)
 	}
 	if err != nil {

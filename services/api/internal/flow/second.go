@@ -141,8 +141,13 @@ func (s *Service) orLate(ctx context.Context, h at, err error) error {
 	if !errors.Is(err, errLate) {
 		return err
 	}
+	return s.say(ctx, h.afresh().held, Late, time.Time{})
+}
+
+// afresh is the flow at its first half, with nothing proven.
+func (h at) afresh() at {
 	h.UserID, h.SessionID, h.Login, h.Recovered, h.Step = "", "", nil, false, StepPassword
-	return s.say(ctx, h.held, Late, time.Time{})
+	return h
 }
 
 // failures is how many wrong codes in a row are news.
