@@ -159,3 +159,27 @@ func TestAPasswordThatMustChangeIsRenewedOnThePage(t *testing.T) {
 	later := h.browser()
 	later.at(later.submit(later.signInPage(wanted(a)), "/login", "email=ana@acme.test", "password="+next), "/login/code")
 }
+
+// Two browsers of one user enrol an app at once. The first one's key is not
+// good any more, and it says so and shows another one: it neither goes on
+// calling right codes wrong nor takes a code of the other's key.
+// Covers R-028 for enrolments.
+func TestAnEnrolmentIsOneFlows(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t)).passwords()
+	h.withPassword("ana@acme.test", plain)
+	a, b, elsewhere := h.shop(), h.browser(), h.browser()
+	page := b.ana(a, "/login/confirm")
+	replaced, other := b.scan(page), elsewhere.scan(elsewhere.ana(a, "/login/confirm"))
+	for what, code := range map[string]string{"its own key": replaced.code(0), "the other's key": other.code(0)} {
+		page = b.at(b.submit(page, "/login/confirm", "code="+code), "/login/confirm")
+		fresh := b.scan(page)
+		if !strings.Contains(page.raw, "not good any more") || fresh.secret == replaced.secret || fresh.secret == other.secret {
+			t.Errorf("a code of %s: %s", what, page.raw)
+		}
+		other = elsewhere.scan(elsewhere.ana(a, "/login/confirm"))
+		replaced = fresh
+	}
+	page = b.at(b.submit(page, "/login/confirm", "code="+replaced.code(0)), "/login/confirm")
+	b.at(b.submit(page, "/login/confirm", "code="+b.scan(page).code(0)), "/login/codes")
+}

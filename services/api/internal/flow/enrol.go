@@ -41,7 +41,7 @@ func (s *Service) enrolApp(ctx context.Context, h second, said Said) error {
 	if err != nil {
 		return err
 	}
-	h.Step, h.Enrolling = StepEnrolApp, enrolling{URI: issued.URI.Reveal(), Secret: issued.Secret.Reveal()}
+	h.Step, h.Enrolling = StepEnrolApp, enrolling{ID: issued.FactorID, URI: issued.URI.Reveal(), Secret: issued.Secret.Reveal()}
 	return s.move(ctx, h.held, said)
 }
 
@@ -62,7 +62,7 @@ func (s *Service) Enrol(ctx context.Context, flow secret.Text, b Browser, method
 		return out, nil
 	}
 	half.Step = StepEnrolPhone
-	_, err = s.Factors.Enrol(ctx, half.whose, factor.Enrolment{Method: factor.SMS, Phone: number})
+	issued, err := s.Factors.Enrol(ctx, half.whose, factor.Enrolment{Method: factor.SMS, Phone: number})
 	f, isFault := errors.AsType[*fault.Error](err)
 	switch {
 	case errors.Is(err, factor.ErrEnrolled):
@@ -71,7 +71,7 @@ func (s *Service) Enrol(ctx context.Context, flow secret.Text, b Browser, method
 		return out, s.say(ctx, half.held, NoNumber, time.Time{})
 	case err == nil:
 		half.Step = StepEnrolSent
-		half.Enrolling = enrolling{Phone: secret.MaskPhone(number)}
+		half.Enrolling = enrolling{ID: issued.FactorID, Phone: secret.MaskPhone(number)}
 	}
 	return out, s.sent(ctx, half.at, err)
 }
@@ -90,7 +90,7 @@ func (s *Service) Confirm(ctx context.Context, flow secret.Text, b Browser, type
 	if err != nil {
 		return out, s.notCompared(ctx, h.held, err, NoCode)
 	}
-	confirmed, err := s.Factors.ConfirmEnrolment(ctx, half.whose, code)
+	confirmed, err := s.confirm(ctx, half, code)
 	switch {
 	case errors.Is(err, factor.ErrNoWaiting) && h.Step == StepEnrolApp:
 		return out, s.enrolApp(ctx, half, Stale)
@@ -104,6 +104,17 @@ func (s *Service) Confirm(ctx context.Context, flow secret.Text, b Browser, type
 		half.Codes = append(half.Codes, c.Written())
 	}
 	return out, s.enrolled(ctx, half, proofOf(confirmed.Method), b)
+}
+
+// confirm compares the first code with the enrolment that this flow shows.
+// Where another one has taken its place, in another browser or by an API key,
+// nothing is compared: the code would be wrong however often it was typed, and
+// one of the other enrolment is none of this flow.
+func (s *Service) confirm(ctx context.Context, half second, code factor.Code) (factor.Confirmed, error) {
+	if half.whose.Waiting.ID != half.Enrolling.ID {
+		return factor.Confirmed{}, factor.ErrNoWaiting
+	}
+	return s.Factors.ConfirmEnrolment(ctx, half.whose, code)
 }
 
 // enrolled goes on from a factor that was confirmed, which proves it.

@@ -84,8 +84,10 @@ type Flow struct {
 	At        time.Time `json:"at"`
 }
 
-// enrolling is the factor whose first code is awaited.
+// enrolling is the factor whose first code is awaited. A user has one such, so
+// that one which was begun elsewhere takes its place: ID tells the two apart.
 type enrolling struct {
+	ID     string `json:"id,omitempty"`
 	URI    string `json:"uri,omitempty"`
 	Secret string `json:"secret,omitempty"`
 	Phone  string `json:"phone,omitempty"` // masked
@@ -113,7 +115,7 @@ const (
 	NoRenewal Said = "renewal"   // the new password was not taken, for a reason that is none of it
 	NoNumber  Said = "number"    // no phone that can get codes here
 	NotSaved  Said = "not_saved" // the box was not ticked
-	Stale     Said = "stale"     // the enrolment took too long: here is another
+	Stale     Said = "stale"     // the enrolment took too long, or was replaced by another: here is a new one
 	NoAddress Said = "address"   // that is no address
 	OtherOrg  Said = "other_org" // the address is of another organization
 	Changed   Said = "changed"   // the password was set; sign in with it

@@ -45,7 +45,7 @@ var signInGerman = signInWords{
 		flow.NoRenewal: "Dieses Passwort konnte nicht festgelegt werden. Versuchen Sie es noch einmal, oder fordern Sie einen Link an, mit dem Sie ein neues festlegen.",
 		flow.NoNumber:  "Das ist keine Nummer eines Telefons, das hier Codes bekommen kann. Geben Sie sie mit der Ländervorwahl ein.",
 		flow.NotSaved:  "Sichern Sie erst die Codes und haken Sie dann das Kästchen an.",
-		flow.Stale:     "Das hat zu lange gedauert. Hier ist ein neuer Schlüssel: Richten Sie ihn anstelle des vorigen ein.",
+		flow.Stale:     "Was Sie hier einzurichten begonnen hatten, gilt nicht mehr. Bitte beginnen Sie noch einmal.",
 		flow.NoAddress: "Das ist keine E-Mail-Adresse.",
 		flow.OtherOrg:  "Mit dieser Adresse können Sie sich bei dieser App nicht anmelden.",
 		flow.Changed:   "Ihr Passwort ist festgelegt. Melden Sie sich damit an.",

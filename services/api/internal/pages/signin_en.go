@@ -45,7 +45,7 @@ var signInEnglish = signInWords{
 		flow.NoRenewal: "This password could not be set. Try again, or have a link sent to set another one.",
 		flow.NoNumber:  "This is no number of a phone that can get codes here. Type it with its country code.",
 		flow.NotSaved:  "Save the codes first, then tick the box.",
-		flow.Stale:     "That took too long. Here is a new key: set it up in place of the one before.",
+		flow.Stale:     "What you had begun to set up here is not good any more. Please begin once more.",
 		flow.NoAddress: "This is no e-mail address.",
 		flow.OtherOrg:  "You cannot sign in to this app with that address.",
 		flow.Changed:   "Your password is set. Sign in with it.",

@@ -45,7 +45,7 @@ var signInFrench = signInWords{
 		flow.NoRenewal: "Ce mot de passe n’a pas pu être enregistré. Réessayez, ou demandez un lien pour en choisir un autre.",
 		flow.NoNumber:  "Ce n’est pas un numéro de téléphone qui peut recevoir des codes ici. Saisissez-le avec l’indicatif du pays.",
 		flow.NotSaved:  "Conservez d’abord les codes, puis cochez la case.",
-		flow.Stale:     "Cela a pris trop de temps. Voici une nouvelle clé : configurez-la à la place de la précédente.",
+		flow.Stale:     "Ce que vous aviez commencé à configurer ici n’est plus valable. Veuillez recommencer.",
 		flow.NoAddress: "Ce n’est pas une adresse e-mail.",
 		flow.OtherOrg:  "Cette adresse ne permet pas de se connecter à cette application.",
 		flow.Changed:   "Votre mot de passe est enregistré. Connectez-vous avec celui-ci.",
