@@ -66,7 +66,7 @@ type Config struct {
 	TrustedProxies []string      `env:"TRUSTED_PROXIES" doc:"networks whose X-Forwarded-For is believed, such as 10.0.0.0/8; none when empty"`
 	Log            logs.Config   `envPrefix:"LOG_"`
 	DrainNotice    time.Duration `env:"DRAIN_NOTICE" envDefault:"5s" doc:"how long to go on serving after a stop is asked for, so that load balancers notice"`
-	InsecureDev    bool          `env:"INSECURE_DEV" doc:"allows plain text to loopback addresses; refused with any other"`
+	InsecureDev    bool          `env:"INSECURE_DEV" doc:"for a machine on which apps are made: allows plain text to loopback addresses, and is refused with any other; apps of the sandbox may hear of logouts on this machine and in private networks"`
 }
 
 // Standalone names what a process of its own needs and the one binary brings

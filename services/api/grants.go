@@ -53,7 +53,9 @@ func (s *Service) logouts(tokens *token.Service) *pages.Logout {
 
 // wireBackchannel builds what tells apps that a session has ended.
 func (s *Service) wireBackchannel(tokens *token.Service) {
-	s.backchannel = &backchannel.Service{Store: s.store, Tokens: tokens, Poster: backchannel.NewClient(), Now: time.Now, Observe: s.toldLogout}
+	s.backchannel = &backchannel.Service{
+		Store: s.store, Tokens: tokens, Poster: backchannel.NewClient(), Near: s.cfg.InsecureDev, Now: time.Now, Observe: s.toldLogout,
+	}
 }
 
 func (s *Service) toldLogout(ctx context.Context, n backchannel.Notice, o backchannel.Outcome, why error) {

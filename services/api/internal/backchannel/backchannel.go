@@ -91,8 +91,8 @@ type Poster interface {
 // Target is where an app listens.
 type Target struct {
 	URI string
-	// Near says that it may be this machine or a private network: of an app in
-	// the sandbox.
+	// Near says that it may be this machine or a private network: see
+	// Service.Near.
 	Near bool
 }
 
@@ -101,7 +101,11 @@ type Service struct {
 	Store  Store
 	Tokens Tokens
 	Poster Poster
-	Now    func() time.Time
+	// Near lets apps of the sandbox listen on this machine and in private
+	// networks. That is for a machine on which apps are made: anywhere else it
+	// would let whoever may register an app post into the operator's network.
+	Near bool
+	Now  func() time.Time
 	// Observe hears of each try; why is nil for Told.
 	Observe func(ctx context.Context, n Notice, o Outcome, why error)
 }
@@ -177,5 +181,5 @@ func (s *Service) try(ctx context.Context, n Notice, a app.App) error {
 	if err != nil {
 		return fmt.Errorf("sign logout token: %w", err)
 	}
-	return s.Poster.Post(ctx, Target{URI: a.BackchannelURI, Near: a.Tenant.Env == tenant.Sandbox}, signed)
+	return s.Poster.Post(ctx, Target{URI: a.BackchannelURI, Near: s.Near && a.Tenant.Env == tenant.Sandbox}, signed)
 }

@@ -178,3 +178,21 @@ func TestOfTwoProcessesOneTells(t *testing.T) {
 		}
 	})
 }
+
+// The sandbox of a service that others use is no way into the operator's
+// network: an app that listens there is not told, and is asked for again.
+// Covers R-150 for where logout tokens are sent from the sandbox.
+func TestOnlyADevelopmentServerTellsAppsNearby(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		of := w.signsIn(w.app)
+		w.must(w.sessions.End(t.Context(), w.tenant, of.ID))
+		w.teller.Near = false
+		if heard := w.tells(0); len(heard) != 0 || !slices.Equal(w.tried, []backchannel.Outcome{backchannel.Later}) {
+			t.Errorf("%d were told, tried with %v", len(heard), w.tried)
+		}
+		w.teller.Near = true
+		if heard := w.tells(time.Minute); len(heard) != 1 {
+			t.Errorf("on a development server %d were told", len(heard))
+		}
+	})
+}

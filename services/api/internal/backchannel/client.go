@@ -106,6 +106,15 @@ func public(addr netip.Addr) bool {
 	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
+// metadata are where clouds tell their machines secrets, as far as that is in
+// what is else a private network; the rest is link-local or shared.
+var metadata = prefixes("fd00:ec2::254/128", "fd20:ce::254/128")
+
 // nearby is public and what an app under development listens on: this machine
 // and private networks, but never a cloud's metadata.
-func nearby(addr netip.Addr) bool { return addr.IsLoopback() || addr.IsPrivate() || public(addr) }
+func nearby(addr netip.Addr) bool {
+	if slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		return false
+	}
+	return addr.IsLoopback() || addr.IsPrivate() || public(addr)
+}

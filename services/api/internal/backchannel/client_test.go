@@ -26,8 +26,10 @@ func TestLogoutTokensGoNowhereInside(t *testing.T) {
 			t.Errorf("%s: %v", uri, err)
 		}
 	}
-	if err := c.Post(t.Context(), backchannel.Target{URI: "http://169.254.169.254/", Near: true}, secret.New("x")); err == nil || !strings.Contains(err.Error(), "no public network") {
-		t.Errorf("metadata: %v", err)
+	for _, uri := range []string{"http://169.254.169.254/", "https://100.100.100.200/", "https://[fd00:ec2::254]/", "https://[fd20:ce::254]/"} {
+		if err := c.Post(t.Context(), backchannel.Target{URI: uri, Near: true}, secret.New("x")); err == nil || !strings.Contains(err.Error(), "no public network") {
+			t.Errorf("metadata at %s: %v", uri, err)
+		}
 	}
 	if reached != 0 {
 		t.Errorf("the server was reached %d times", reached)

@@ -88,7 +88,7 @@ func newWorld(t *testing.T, dsn string) *world {
 // another is one more process that tells apps.
 func (w *world) another() *backchannel.Service {
 	return &backchannel.Service{
-		Store: w.store, Tokens: w.tokens, Poster: backchannel.NewClient(), Now: w.clock,
+		Store: w.store, Tokens: w.tokens, Poster: backchannel.NewClient(), Near: true, Now: w.clock,
 		Observe: func(_ context.Context, _ backchannel.Notice, o backchannel.Outcome, _ error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

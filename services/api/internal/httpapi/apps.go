@@ -15,7 +15,7 @@ type appIn struct {
 	ApplicationType    string    `in:"application_type" doc:"web (the default), or native for what runs on its user's machine: it may be sent to any port of that machine, and to a scheme of its own. It stays."`
 	RedirectURIs       *[]string `in:"redirect_uris" doc:"Where codes are sent: https URLs, compared character for character. In the sandbox and for native apps http to localhost, 127.0.0.1 and [::1], too; for native apps com.example.app:/callback."`
 	LogoutURIs         *[]string `in:"post_logout_redirect_uris" doc:"Where a browser may go after a logout, as redirect_uris."`
-	BackchannelURI     *string   `in:"backchannel_logout_uri" doc:"Where the app is told that a session has ended (OpenID Connect Back-Channel Logout): an https URL in a public network; in the sandbox also http to this machine. Nowhere when nothing is said."`
+	BackchannelURI     *string   `in:"backchannel_logout_uri" doc:"Where the app is told that a session has ended (OpenID Connect Back-Channel Logout): an https URL in a public network; in the sandbox of a development server also http to this machine, and private networks. Nowhere when nothing is said."`
 	BackchannelSession *bool     `in:"backchannel_logout_session_required" doc:"Whether logout tokens must name the session; they always do."`
 	Origins            *[]string `in:"origins" doc:"Pages of these origins may call the token paths, such as https://app.example.com: exactly as browsers send it."`
 	Methods            *[]string `in:"methods" doc:"By which users may log in: email, password, recovery, sms, totp. All when nothing is said."`
