@@ -189,20 +189,20 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
 			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Consents: s.consents, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
-			Templates:   templates,
+			Templates: templates, BaseURL: s.cfg.BaseURL,
 			MailServers: &mailserver.Connections{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now},
 			Logins:      with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
 		}).Routes(),
 		s.tokenPaths(watch, tokens),
 		(&callback.Twilio{Deliveries: deliveries, AuthToken: s.cfg.TwilioAuthToken, BaseURL: s.cfg.BaseURL}).Routes(),
 	}
-	s.tables = append(append(s.tables, s.wireFlows(keys, tenants, tokens, factors, news, with)...), s.logouts(tokens).Routes())
+	s.tables = append(append(s.tables, s.wireFlows(keys, tenants, tokens, factors, news, with)...), s.logouts(tenants, tokens).Routes())
 	s.tables = append(s.tables, s.wireVerification(proving{keys, tenants, users, factors, watch, news, with}))
 	docs, err := s.docs()
 	if err != nil {
 		return err
 	}
-	s.tables = append(s.tables, docs, pages.Static{}.Routes())
+	s.tables = append(s.tables, docs, pages.Static{}.Routes(), (&pages.Logos{Logos: tenants}).Routes())
 	if inbox {
 		s.tables = append(s.tables, (&pages.Inbox{Messages: deliveries, BaseURL: s.cfg.BaseURL}).Routes())
 	}

@@ -9,6 +9,7 @@ import (
 	"countersign.dev/services/api/internal/logout"
 	"countersign.dev/services/api/internal/pages"
 	"countersign.dev/services/api/internal/session"
+	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/token"
 )
 
@@ -45,9 +46,9 @@ func (s *Service) sweep(ctx context.Context, of string, sweep func(ctx context.C
 }
 
 // logouts is where browsers sign out.
-func (s *Service) logouts(tokens *token.Service) *pages.Logout {
+func (s *Service) logouts(tenants *tenant.Service, tokens *token.Service) *pages.Logout {
 	return &pages.Logout{BaseURL: s.cfg.BaseURL, Logouts: &logout.Service{
-		Apps: s.store, Sessions: s.sessions, Hints: tokens, Codes: &session.Logouts{Values: s.short},
+		Organizations: tenants, Apps: s.store, Sessions: s.sessions, Hints: tokens, Codes: &session.Logouts{Values: s.short},
 	}}
 }
 

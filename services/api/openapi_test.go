@@ -189,7 +189,7 @@ func TestTheOpenAPICheckFindsWhatDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		user  = `{"__type__":"Organization","domain":"a","name":"A","allowed_email_domains":[],"color":null,"locale":null,"timezone":null,"icon_logo_url":null,"inline_logo_url":null,"redirect_uris":[],"environments":[],"inserted_at":"x","updated_at":"x"}`
+		user  = `{"__type__":"Organization","domain":"a","name":"A","allowed_email_domains":[],"color":null,"locale":null,"timezone":null,"icon_logo_url":null,"inline_logo_url":null,"logo_url":null,"redirect_uris":[],"environments":[],"inserted_at":"x","updated_at":"x"}`
 		fault = `{"error":{"type":"x","message":"x","doc_urls":[],"request_id":"x"}}`
 		orgs  = "/api/v2/organizations"
 	)

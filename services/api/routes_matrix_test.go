@@ -182,6 +182,8 @@ var bearers = map[string]string{
 	"step":  "whoever holds an id of 128 random bits is whom the step before was answered; what it is bound to is compared by the rules",
 
 	"method":        "the name of a method",
+	"page language": "the name of a language",
+	"logo":          "the digest of a picture that stands on pages which everybody can open",
 	"org of an app": "the contract's paths say it beside the app, which tells it alone",
 }
 

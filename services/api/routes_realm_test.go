@@ -126,6 +126,11 @@ func (r *realm) id(kind string) string {
 			r.addConnection()
 		case "mail server":
 			r.addMailServer()
+		case "page language":
+			r.ids[kind] = r.call("PUT", "/api/v2/org/"+r.org+"/page-texts/de", "welcome="+r.word("page text"), "help="+r.word("page text")).want(200).text("locale")
+		case "logo":
+			made := r.call("PUT", "/api/v2/organizations/"+r.org, "logo="+aLogo).want(200).text("logo_url")
+			r.ids[kind] = made[strings.LastIndex(made, "/")+1:]
 		case "password":
 			r.addPassword()
 		case "password code":
@@ -178,7 +183,7 @@ func (r *realm) id(kind string) string {
 
 // kinds are those of all objects, in an order in which none ends another.
 var kinds = []string{
-	"account", "org", "domain", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "saving flow", "sign-in template", "template", "sessions", "session", "realm",
+	"account", "org", "domain", "page language", "logo", "user", "email", "phone", "key", "request", "delivery", "factor", "connection", "mail server", "password", "password code", "login", "link", "app", "gateway app", "browser", "flow", "second flow", "saving flow", "sign-in template", "template", "sessions", "session", "realm",
 }
 
 // ownKinds are what has no ids: what the user has allowed, and what has been begun on the account page, which comes
@@ -303,6 +308,10 @@ func never(t *testing.T, kind string) string {
 		raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
 		text := hex.EncodeToString(raw)
 		return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
+	case "page language":
+		return "zz-" + word[:8]
+	case "logo":
+		return strings.Repeat("0123456789abcdef", 4)
 	case "template", "sign-in template":
 		return "template_3" + rand.Text()[:26]
 	case "app", "gateway app":

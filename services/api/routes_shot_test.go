@@ -47,6 +47,8 @@ var objects = map[string][]string{
 	"status_id":    {"step"},
 	"method":       {"method"},
 	"medium":       {"factor"},
+	"locale":       {"page language"},
+	"hash":         {"logo"},
 }
 
 // references are parameters of an input that name an object, by their kind.
@@ -156,6 +158,9 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"dkim_private_key": func(r *realm, _ pipeline.Route) string { return r.signingKey() },
 
 	"email_domains": func(r *realm, _ pipeline.Route) string { return r.word("label") + ".test" },
+	"logo":          fixed(aLogo),
+	"welcome":       func(r *realm, _ pipeline.Route) string { return r.word("page text") },
+	"help":          func(r *realm, _ pipeline.Route) string { return r.word("page text") },
 	"icon_logo_url": fixed("https://cdn.example.test/logo.png"),
 	"redirect_uris": fixed(backURL),
 	"locale":        fixed("de"),

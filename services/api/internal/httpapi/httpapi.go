@@ -47,18 +47,13 @@ type API struct {
 	PasswordConnections *password.Connections
 	LinkChallenges      *link.Challenges
 	MailServers         *mailserver.Connections
+
+	BaseURL string // what the addresses of logos start with
 }
 
 // Routes is the table of the headless API.
 func (a *API) Routes() []pipeline.Route {
-	return []pipeline.Route{
-		account("POST", "/organizations", apikey.OrganizationsWrite, "Create an organization", pipeline.Handle(a.createOrganization), created),
-		account("GET", "/organizations", apikey.OrganizationsRead, "List organizations", pipeline.Handle(a.listOrganizations)),
-		org("GET", "/organizations/{org}", apikey.OrganizationsRead, "Read an organization", pipeline.Handle(a.readOrganization), remembered),
-		org("PUT", "/organizations/{org}", apikey.OrganizationsWrite, "Change what an organization says about itself", pipeline.Handle(a.updateOrganization), conflicts, own),
-		org("POST", "/organizations/{org}/email-domains/{domain}/verification", apikey.OrganizationsWrite, "Look for the proof of an e-mail domain in the DNS", pipeline.Handle(a.verifyEmailDomain), own),
-		org("DELETE", "/organizations/{org}", apikey.OrganizationsWrite, "Delete an organization with its users", pipeline.Handle(a.deleteOrganization), conflicts),
-
+	return append(a.organizationRoutes(), []pipeline.Route{
 		account("POST", "/api-keys", apikey.KeysWrite, "Create an API key", pipeline.Handle(a.createKey), created, own),
 		account("GET", "/api-keys", apikey.KeysRead, "List API keys", pipeline.Handle(a.listKeys), own),
 		account("DELETE", "/api-keys/{key}", apikey.KeysWrite, "Revoke an API key", pipeline.Handle(a.revokeKey), own),
@@ -120,6 +115,21 @@ func (a *API) Routes() []pipeline.Route {
 		org("GET", "/org/{org}/inbox", apikey.InboxRead, "Read the messages of the sandbox", pipeline.Handle(a.inbox), own),
 		org("GET", "/org/{org}/activity", apikey.ActivityRead, "Read what happened", pipeline.Handle(a.activity), own),
 		org("GET", "/org/{org}/deliveries", apikey.DeliveriesRead, "See what became of each message", pipeline.Handle(a.deliveries), own),
+	}...)
+}
+
+// organizationRoutes are what an organization is, and how its pages look.
+func (a *API) organizationRoutes() []pipeline.Route {
+	return []pipeline.Route{
+		account("POST", "/organizations", apikey.OrganizationsWrite, "Create an organization", pipeline.Handle(a.createOrganization), created),
+		account("GET", "/organizations", apikey.OrganizationsRead, "List organizations", pipeline.Handle(a.listOrganizations)),
+		org("GET", "/organizations/{org}", apikey.OrganizationsRead, "Read an organization", pipeline.Handle(a.readOrganization), remembered),
+		org("PUT", "/organizations/{org}", apikey.OrganizationsWrite, "Change what an organization says about itself", pipeline.Handle(a.updateOrganization), conflicts, own),
+		org("POST", "/organizations/{org}/email-domains/{domain}/verification", apikey.OrganizationsWrite, "Look for the proof of an e-mail domain in the DNS", pipeline.Handle(a.verifyEmailDomain), own),
+		org("DELETE", "/organizations/{org}", apikey.OrganizationsWrite, "Delete an organization with its users", pipeline.Handle(a.deleteOrganization), conflicts),
+		org("GET", "/org/{org}/page-texts", apikey.OrganizationsRead, "List what the pages of an organization say", pipeline.Handle(a.listPageTexts), own),
+		org("PUT", "/org/{org}/page-texts/{locale}", apikey.OrganizationsWrite, "Set what the pages of an organization say in a language", pipeline.Handle(a.putPageText), conflicts, own),
+		org("DELETE", "/org/{org}/page-texts/{locale}", apikey.OrganizationsWrite, "Take out what the pages of an organization say in a language", pipeline.Handle(a.deletePageText), conflicts, own),
 	}
 }
 

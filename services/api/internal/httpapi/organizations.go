@@ -25,6 +25,20 @@ type organizationChangeIn struct {
 	Color        *string   `in:"color" doc:"Color of its pages, such as #0055aa."`
 	LogoURL      *string   `in:"icon_logo_url" doc:"https URL of its logo, for messages."`
 	RedirectURIs *[]string `in:"redirect_uris" doc:"Where links may lead: https URLs, compared character for character. The list replaces the one before. In the sandbox http://localhost works without being listed."`
+	Logo         *string   `in:"logo" doc:"Logo of its pages, as a data URI of a PNG or JPEG picture: data:image/png;base64,… of at most 24 KiB before it is encoded, and 1024 pixels each way. Empty takes it away."`
+}
+
+// change is what the rules are asked for.
+func (in organizationChangeIn) change() (tenant.OrganizationChange, error) {
+	out := tenant.OrganizationChange{
+		Name: in.Name, EmailDomains: in.EmailDomains, Locale: in.Locale, Color: in.Color, LogoURL: in.LogoURL, RedirectURIs: in.RedirectURIs,
+	}
+	if in.Logo == nil {
+		return out, nil
+	}
+	logo, err := tenant.ParseLogo(*in.Logo)
+	out.Logo = &logo
+	return out, err
 }
 
 type organizationOut struct {
@@ -37,6 +51,7 @@ type organizationOut struct {
 	Timezone     *string             `json:"timezone"`
 	IconLogo     *string             `json:"icon_logo_url"`
 	InlineLogo   *string             `json:"inline_logo_url"` // there is one logo
+	PageLogo     *string             `json:"logo_url"`        // where we serve the one of its pages
 	RedirectURIs []string            `json:"redirect_uris"`
 	Environments []environmentOut    `json:"environments"`
 	Status       *organizationStatus `json:"status,omitempty"`
@@ -59,14 +74,18 @@ type organizationStatus struct {
 	Progress int      `json:"progress_in_percentage"`
 }
 
-func organizationShape(o tenant.Organization) organizationOut {
+func (a *API) organizationShape(o tenant.Organization) organizationOut {
 	status := "up"
 	if o.Deleted() {
 		status = "down"
 	}
+	logo := o.LogoPath()
+	if logo != "" {
+		logo = a.BaseURL + logo
+	}
 	return organizationOut{
 		Type: "Organization", Domain: o.Domain, Name: o.Name, EmailDomains: orEmpty(o.EmailDomains),
-		Color: orNull(o.Color), Locale: orNull(o.Locale), IconLogo: orNull(o.LogoURL), RedirectURIs: orEmpty(o.RedirectURIs),
+		Color: orNull(o.Color), Locale: orNull(o.Locale), IconLogo: orNull(o.LogoURL), PageLogo: orNull(logo), RedirectURIs: orEmpty(o.RedirectURIs),
 		Environments: []environmentOut{{tenant.Sandbox, status}, {tenant.Default, status}},
 		Status:       &organizationStatus{State: "terminated", Errors: []string{}, Progress: 100},
 		Deleted:      o.Deleted(), InsertedAt: stamp(o.CreatedAt), UpdatedAt: stamp(o.UpdatedAt),
@@ -80,7 +99,7 @@ func (a *API) createOrganization(ctx context.Context, c pipeline.Call, in organi
 	org, err := a.Tenants.CreateOrganization(ctx, c.Tenant.Account, tenant.NewOrganization{
 		Name: in.Name, EmailDomains: in.EmailDomains, Locale: in.Locale, Color: in.Color, LogoURL: in.LogoURL, RedirectURIs: in.RedirectURIs,
 	})
-	return organizationShape(org), err
+	return a.organizationShape(org), err
 }
 
 func (a *API) listOrganizations(ctx context.Context, c pipeline.Call, in pageIn) (list[organizationOut], error) {
@@ -88,21 +107,25 @@ func (a *API) listOrganizations(ctx context.Context, c pipeline.Call, in pageIn)
 	if err != nil {
 		return list[organizationOut]{}, err
 	}
-	return listOf(result, organizationShape), nil
+	return listOf(result, a.organizationShape), nil
 }
 
 func (a *API) readOrganization(_ context.Context, c pipeline.Call, _ pipeline.Nothing) (organizationOut, error) {
-	return organizationShape(c.Org), nil
+	return a.organizationShape(c.Org), nil
 }
 
 func (a *API) updateOrganization(ctx context.Context, c pipeline.Call, in organizationChangeIn) (organizationOut, error) {
-	org, err := a.Tenants.UpdateOrganization(ctx, c.Tenant, tenant.OrganizationChange(in))
-	return organizationShape(org), err
+	change, err := in.change()
+	if err != nil {
+		return organizationOut{}, err
+	}
+	org, err := a.Tenants.UpdateOrganization(ctx, c.Tenant, change)
+	return a.organizationShape(org), err
 }
 
 func (a *API) deleteOrganization(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (deleted[organizationOut], error) {
 	org, err := a.Tenants.DeleteOrganization(ctx, c.Tenant)
-	return deleted[organizationOut]{Deleted: true, Resource: organizationShape(org)}, err
+	return deleted[organizationOut]{Deleted: true, Resource: a.organizationShape(org)}, err
 }
 
 type emailDomainOut struct {

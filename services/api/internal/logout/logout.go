@@ -48,8 +48,15 @@ type Codes interface {
 	Take(ctx context.Context, code secret.Text, clientID string) (session.Logout, error)
 }
 
+// Organizations finds organizations by their domain.
+type Organizations interface {
+	Organization(ctx context.Context, account, domain string) (tenant.Organization, error)
+}
+
 // Service is the rules of signing out.
 type Service struct {
+	Organizations Organizations
+
 	Apps     Apps
 	Sessions Sessions
 	Hints    Hints
@@ -84,6 +91,9 @@ type View struct {
 	App      app.App // a zero one where nobody knows which
 	Sessions []session.Session
 	To       secret.Text
+	// Org is the one organization that it is about, a zero one where there are
+	// several or none: the page looks as it wants.
+	Org tenant.Organization
 }
 
 // Begin ends the session that a good hint was issued in, if it is the
@@ -145,7 +155,30 @@ func (s *Service) Look(ctx context.Context, r Request) (View, error) {
 		return View{}, err
 	}
 	found, _, err := s.found(ctx, of, r.Browser)
-	return View{App: of, Sessions: found, To: destination(of, r)}, err
+	if err != nil {
+		return View{}, err
+	}
+	org, err := s.org(ctx, of, found)
+	return View{App: of, Sessions: found, To: destination(of, r), Org: org}, err
+}
+
+// org is the organization of an app, or else of all these sessions.
+func (s *Service) org(ctx context.Context, of app.App, found []session.Session) (tenant.Organization, error) {
+	account, domain := of.Tenant.Account, of.Org
+	for _, one := range found {
+		if domain != "" && domain != one.Org {
+			return tenant.Organization{}, nil
+		}
+		account, domain = one.Tenant.Account, one.Org
+	}
+	if domain == "" {
+		return tenant.Organization{}, nil
+	}
+	org, err := s.Organizations.Organization(ctx, account, domain)
+	if fault.KindOf(err) == fault.NotFound || org.Deleted() {
+		return tenant.Organization{}, nil
+	}
+	return org, err
 }
 
 // Confirm ends what the person has agreed to end: the session in a realm, or

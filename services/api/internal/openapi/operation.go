@@ -27,6 +27,7 @@ var pathParameters = map[string]string{
 	"template": "Id of the template.",
 	"key":      "`client_id` of the API key.",
 	"delivery": "Id of the delivery.",
+	"locale":   "Language tag, such as en or de-AT.",
 	"domain":   "E-mail domain that the organization claims.",
 	"issuer":   "Domain of an organization or account, as it ends the `iss` of a token.",
 

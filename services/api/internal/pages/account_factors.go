@@ -11,6 +11,7 @@ import (
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/tenant"
 )
 
 // OwnFactors are what users do to their own second factors; factor.Own
@@ -121,6 +122,7 @@ type waitingIn struct {
 
 // waitingPage is what the page of an enrolment is made of.
 type waitingPage struct {
+	org     tenant.Organization
 	waiting factor.Waiting
 	path    string
 	said    string
@@ -134,7 +136,7 @@ func (a *Account) waiting(ctx context.Context, c pipeline.Call, in waitingIn) (w
 		return waitingPage{}, err
 	}
 	waiting, err := a.Factors.Waits(ctx, self)
-	return waitingPage{waiting, a.path(c.Session), in.Said, c.PageToken, in.Lang}, err
+	return waitingPage{self.Org, waiting, a.path(c.Session), in.Said, c.PageToken, in.Lang}, err
 }
 
 type ownCodeForm struct {
@@ -198,6 +200,7 @@ func (a *Account) newCodes(ctx context.Context, c pipeline.Call, _ ownStepForm) 
 
 // codesPage is what the page of new recovery codes is made of.
 type codesPage struct {
+	org   tenant.Organization
 	lines []string
 	path  string
 	token secret.Text
@@ -213,7 +216,7 @@ func (a *Account) codes(ctx context.Context, c pipeline.Call, in accountIn) (cod
 	if err == nil && len(lines) == 0 {
 		err = factor.ErrNoCodes
 	}
-	return codesPage{lines, a.path(c.Session), c.PageToken, in.Lang}, err
+	return codesPage{self.Org, lines, a.path(c.Session), c.PageToken, in.Lang}, err
 }
 
 func (a *Account) saved(ctx context.Context, c pipeline.Call, _ ownStepForm) (pipeline.Departure, error) {

@@ -90,7 +90,7 @@ func (a *Account) writeWaiting(w http.ResponseWriter, r *http.Request, status in
 	data["Words"], data["Lang"], data["Heading"] = words, words.Lang, of.Heading
 	data["Text"] = strings.ReplaceAll(of.Text, "{phone}", page.waiting.Phone)
 	data["Said"], data["Path"], data["PageToken"] = words.Said[page.said], page.path, page.token.Reveal()
-	if err := send(w, r, status, accountTemplates.Lookup("own enrolment"), "'self'", data); err != nil {
+	if err := send(w, r, status, accountTemplates.Lookup("own enrolment"), "'self'", look(data, page.org)); err != nil {
 		a.refuse(w, r, err)
 	}
 }
@@ -98,10 +98,10 @@ func (a *Account) writeWaiting(w http.ResponseWriter, r *http.Request, status in
 func (a *Account) writeCodes(w http.ResponseWriter, r *http.Request, status int, answer any) {
 	page, _ := answer.(codesPage) // what codes returns
 	words := ownFactorWordsFor(accountWordsFor(r, page.lang).Lang)
-	if err := send(w, r, status, accountTemplates.Lookup("own codes"), "'self'", map[string]any{
+	if err := send(w, r, status, accountTemplates.Lookup("own codes"), "'self'", look(map[string]any{
 		"Words": words, "Lang": words.Lang, "Heading": words.NewCodes.Heading, "Text": words.NewCodes.Text,
 		"Lines": page.lines, "Path": page.path, "PageToken": page.token.Reveal(),
-	}); err != nil {
+	}, page.org)); err != nil {
 		a.refuse(w, r, err)
 	}
 }

@@ -49,11 +49,11 @@ func (a *Account) write(w http.ResponseWriter, r *http.Request, status int, answ
 	}
 	fill := strings.NewReplacer("{place}", place, "{user}", secret.MaskEmail(page.of.User.Email.Written))
 	path := a.path(page.of)
-	err := send(w, r, status, accountTemplates.Lookup("account"), "'self'", map[string]any{
+	err := send(w, r, status, accountTemplates.Lookup("account"), "'self'", look(map[string]any{
 		"Scripted": true, "New": newPasswordFor(words.Lang, page.username, page.hint), "Words": words, "Factors": shownFactors(page, words.Lang), "Path": path, "Lang": words.Lang, "Heading": words.Title.Heading, "Text": fill.Replace(words.Title.Text),
 		"Sessions": shownSessions(page), "PageToken": page.token.Reveal(),
 		"SessionsAction": path + "/sessions", "PasswordAction": path + "/password", "SignOut": below(a.BaseURL, SignOutPath),
-	})
+	}, page.self.Org))
 	if err != nil {
 		WriteFault(w, r, err)
 	}

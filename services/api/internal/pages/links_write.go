@@ -39,12 +39,12 @@ func (l *Links) writeLink(w http.ResponseWriter, r *http.Request, status int, an
 	}
 	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", app)
 	does := words.does(page)
-	err := send(w, r, status, linkTemplates.Lookup("link"), leads, map[string]any{
+	err := send(w, r, status, linkTemplates.Lookup("link"), leads, look(map[string]any{
 		"SignsInTo": page.begun.App, "Begun": page.begun,
-		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Heading": fill.Replace(does.Heading), "Text": fill.Replace(does.Text), "Button": fill.Replace(does.Button),
+		"Words": words, "Lang": words.Lang, "Heading": fill.Replace(does.Heading), "Text": fill.Replace(does.Text), "Button": fill.Replace(does.Button),
 		"View": view, "Asked": words.ago(l.Now().Sub(view.AskedAt)), "AskedAt": view.AskedAt.UTC().Format(time.RFC3339),
 		"Action": l.path(), "PageToken": page.token.Reveal(),
-	})
+	}, view.Org))
 	if err != nil {
 		l.writeFault(w, r, err)
 	}

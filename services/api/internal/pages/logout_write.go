@@ -44,7 +44,7 @@ func (l *Logout) writeQuestion(w http.ResponseWriter, r *http.Request, status in
 	if host != "" {
 		data["Goes"] = strings.ReplaceAll(words.Goes, "{host}", host)
 	}
-	if err := send(w, r, status, logoutTemplates.Lookup("question"), forms, data); err != nil {
+	if err := send(w, r, status, logoutTemplates.Lookup("question"), forms, look(data, q.Org)); err != nil {
 		WriteFault(w, r, err)
 	}
 }

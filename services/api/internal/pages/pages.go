@@ -127,6 +127,9 @@ func send(w http.ResponseWriter, r *http.Request, status int, page *template.Tem
 		data["Color"] = ""
 	}
 	script := ""
+	if logo, _ := data["Logo"].(string); logo != "" {
+		script = " img-src 'self';"
+	}
 	if data["Scripted"] == true {
 		script = " script-src 'self'; connect-src 'self'; img-src 'self' data:;"
 	}

@@ -18,13 +18,17 @@ func (p *SignIn) data(page signInPage, words *signInWords) (map[string]any, erro
 	fill := strings.NewReplacer("{org}", view.Org.Name, "{app}", view.App, "{user}", view.Address, "{phone}", view.Phone)
 	wait := secondsOf(view.SendAt.Sub(p.Now()))
 	data := map[string]any{
-		"Words": words, "Lang": words.Lang, "Color": view.Org.Color, "Scripted": true, "View": view, "Step": string(view.Step),
+		"Words": words, "Lang": words.Lang, "Scripted": true, "View": view, "Step": string(view.Step),
 		"Heading": fill.Replace(words.Steps[view.Step].Heading), "Text": fill.Replace(words.text(view)), "SendText": fill.Replace(words.SendText),
 		"Said": words.about(view.Said, view.Until.Sub(p.Now())), "Asks": slices.Contains(askingSteps, view.Step), "Password": view.Step == flow.StepPassword,
 		"Turns":   words.turns(view.Others),
 		"Request": page.request.Reveal(), "PageToken": page.token.Reveal(), "To": p.targets(page.request),
 		"Wait": wait, "WaitText": words.waitText(wait), "Scopes": words.scopes(view.Scopes), "GoOn": fill.Replace(words.goOn(view)),
 		"SendFirst": view.Phone != "" && !view.Apps && !view.Sent, "BySMS": view.Sent || view.Step == flow.StepEnrolSent,
+	}
+	look(data, view.Org)
+	if slices.Contains(firstSteps, view.Step) {
+		data["Welcome"] = textOf(view.Org.Welcome(words.Lang), words.Lang)
 	}
 	if view.Said != "" && view.Said != flow.Sent && view.Said != flow.Changed {
 		data["Mistake"] = words.Mistake
@@ -51,6 +55,9 @@ func (p *SignIn) data(page signInPage, words *signInWords) (map[string]any, erro
 
 // askingSteps have a field for the address.
 var askingSteps = []flow.Step{flow.StepAddress, flow.StepPassword, flow.StepLink, flow.StepForgot}
+
+// firstSteps are those that a sign-in may begin at.
+var firstSteps = []flow.Step{flow.StepAddress, flow.StepPassword, flow.StepLink}
 
 // grouped is a key in groups of four, which are easier to type.
 func grouped(key string) string {

@@ -11,6 +11,7 @@ import (
 
 const organizationColumns = `organizations.id, organizations.account_id, organizations.domain, organizations.name, organizations.email_domains,
 	organizations.color, organizations.locale, organizations.logo_url, organizations.redirect_uris, organizations.templated,
+	organizations.logo_hash, organizations.page_texts,
 	organizations.created_at, organizations.updated_at, organizations.deleted_at`
 
 func emptyOrganization() tenant.Organization {
@@ -21,7 +22,7 @@ func emptyOrganization() tenant.Organization {
 func organizationInto(o *tenant.Organization) []any {
 	return []any{
 		&o.ID, &o.AccountID, &o.Domain, &o.Name, document{&o.EmailDomains}, &o.Color, &o.Locale, &o.LogoURL, document{&o.RedirectURIs}, &o.Templated,
-		instant{&o.CreatedAt}, instant{&o.UpdatedAt}, instant{&o.DeletedAt},
+		&o.LogoHash, document{&o.Texts}, instant{&o.CreatedAt}, instant{&o.UpdatedAt}, instant{&o.DeletedAt},
 	}
 }
 
@@ -97,11 +98,16 @@ func (s *Store) UpdateOrganization(ctx context.Context, account, orgID, sparing 
 		if err := s.holdOrganization(ctx, tx, account, orgID, sparing, tenant.ErrInhabited); err != nil {
 			return err
 		}
+		hash, err := putLogo(ctx, tx, tenant.ID{Account: account, Org: orgID}, change.Logo)
+		if err != nil {
+			return err
+		}
 		st := stmt("update organization",
 			`UPDATE organizations SET name = COALESCE($3, name), email_domains = COALESCE($4, email_domains), color = COALESCE($5, color),
-				locale = COALESCE($6, locale), logo_url = COALESCE($7, logo_url), redirect_uris = COALESCE($8, redirect_uris), updated_at = $9
+				locale = COALESCE($6, locale), logo_url = COALESCE($7, logo_url), redirect_uris = COALESCE($8, redirect_uris),
+				logo_hash = COALESCE($9, logo_hash), updated_at = $10
 			WHERE account_id = $1 AND id = $2 RETURNING `+organizationColumns,
-			account, orgID, change.Name, claims, change.Color, change.Locale, change.LogoURL, redirects, millis(now))
+			account, orgID, change.Name, claims, change.Color, change.Locale, change.LogoURL, redirects, hash, millis(now))
 		if err := oneBy(ctx, tx, tenant.ErrNotFound, st, func(row scanner) (err error) {
 			o, err = scanOrganization(row)
 			return err
@@ -155,8 +161,11 @@ func (s *Store) deleteOrganization(ctx context.Context, account, orgID, sparing 
 			`DELETE FROM apps WHERE account_id = $1 AND org_id = $2`, account, orgID)); err != nil {
 			return err
 		}
+		if _, err := putLogo(ctx, tx, tenant.ID{Account: account, Org: orgID}, &tenant.Logo{}); err != nil {
+			return err
+		}
 		st := stmt("delete organization",
-			`UPDATE organizations SET deleted_at = $3, updated_at = $3 WHERE account_id = $1 AND id = $2 RETURNING `+organizationColumns,
+			`UPDATE organizations SET deleted_at = $3, updated_at = $3, logo_hash = '', page_texts = NULL WHERE account_id = $1 AND id = $2 RETURNING `+organizationColumns,
 			account, orgID, millis(now))
 		return oneBy(ctx, tx, tenant.ErrNotFound, st, func(row scanner) (err error) {
 			o, err = scanOrganization(row)

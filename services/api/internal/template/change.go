@@ -3,7 +3,6 @@ package template
 import (
 	"encoding/json"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,27 +12,9 @@ import (
 	"countersign.dev/services/api/internal/tenant"
 )
 
-// languagePattern is a BCP 47 tag as organizations and users have one.
-var languagePattern = regexp.MustCompile(`^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}$`)
-
 // Language brings a language tag into one form: de-AT, zh-Hant-TW. It is empty
 // for what is none.
-func Language(tag string) string {
-	tag = strings.ReplaceAll(tag, "_", "-")
-	if !languagePattern.MatchString(tag) {
-		return ""
-	}
-	parts := strings.Split(strings.ToLower(tag), "-")
-	for i, part := range parts[1:] {
-		switch len(part) {
-		case 2:
-			parts[i+1] = strings.ToUpper(part)
-		case 4:
-			parts[i+1] = strings.ToUpper(part[:1]) + part[1:]
-		}
-	}
-	return strings.Join(parts, "-")
-}
+func Language(tag string) string { return tenant.Language(tag) }
 
 func checkKind(kind string) error {
 	if !slices.Contains(wording.Kinds(), kind) {

@@ -28,6 +28,7 @@ type OrganizationChange struct {
 	Color        *string
 	LogoURL      *string
 	RedirectURIs *[]string
+	Logo         *Logo // what ParseLogo has made
 }
 
 // SettingsStore keeps what organizations say about themselves.

@@ -54,6 +54,10 @@ type Organization struct {
 	// RedirectURIs are where links may lead, in both environments; a key can
 	// list more. See CheckRedirect.
 	RedirectURIs []string
+	// LogoHash names the logo that its pages show, empty for none; see LogoPath.
+	// LogoURL is another matter: mails show that, pages load nothing from elsewhere.
+	LogoHash string
+	Texts    PageTexts // what its pages say
 	// Templated says that it has words of its own for some message, in one of
 	// its environments: who composes one looks for them.
 	Templated bool
@@ -68,6 +72,8 @@ func (o Organization) Deleted() bool { return !o.DeletedAt.IsZero() }
 // Store keeps accounts and organizations.
 type Store interface {
 	SettingsStore
+	LogoStore
+	TextStore
 	DomainStore
 	// CreateAccount returns ErrAccountTaken when the domain is in use.
 	CreateAccount(ctx context.Context, a Account) error
@@ -83,7 +89,8 @@ type Store interface {
 	// these ids unless it is empty.
 	Organizations(ctx context.Context, account string, within []string, page listing.Page) (listing.Result[Organization], error)
 	// DeleteOrganization marks it deleted and removes its users with all that
-	// hangs on them, and its claims of e-mail domains, in one transaction.
+	// hangs on them, its claims of e-mail domains, and how its pages looked, in
+	// one transaction.
 	// With sparing set it changes nothing and returns ErrNotEmpty while that
 	// environment has users.
 	DeleteOrganization(ctx context.Context, account, orgID, sparing string, now time.Time) (Organization, error)
@@ -181,19 +188,25 @@ const maxName = 64
 // what does not belong into one: control, bidi, zero-width and private-use
 // characters, or more than 64 code points.
 func CleanName(field, name string) (string, error) {
-	name = strings.TrimSpace(norm.NFC.String(name))
-	if name == "" {
-		return "", fault.Newf(fault.Invalid, "missing_parameter", "%s must be provided", field)
+	name, err := cleanLine(field, name, maxName)
+	if err == nil && name == "" {
+		err = fault.Newf(fault.Invalid, "missing_parameter", "%s must be provided", field)
 	}
-	if len([]rune(name)) > maxName {
-		return "", fault.Newf(fault.Invalid, "invalid_parameter", "%s must have at most %d characters", field, maxName)
+	return name, err
+}
+
+// cleanLine is CleanName for any text of one line, which may be empty.
+func cleanLine(field, text string, most int) (string, error) {
+	text = strings.TrimSpace(norm.NFC.String(text))
+	if len([]rune(text)) > most {
+		return "", fault.Newf(fault.Invalid, "invalid_parameter", "%s must have at most %d characters", field, most)
 	}
-	for _, r := range name {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) || r == unicode.ReplacementChar {
+	for _, r := range text {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
 			return "", fault.Newf(fault.Invalid, "invalid_parameter", "%s holds a character that is not allowed (control, direction or private use)", field)
 		}
 	}
-	return name, nil
+	return text, nil
 }
 
 // Slug makes a domain of a name: Acme Test Ltd is acme-test-ltd, Müller is
