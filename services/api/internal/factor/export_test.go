@@ -1,7 +1,5 @@
 package factor
 
-import "countersign.dev/pkg/secret"
-
 // ParseRecoveryCode is what reading a code comes down to, with its one form and
 // the form in which it is shown.
 func ParseRecoveryCode(typed string) (canonical, written string, ok bool) {
@@ -14,6 +12,3 @@ func ParseRecoveryCode(typed string) (canonical, written string, ok bool) {
 
 // IsDigits reports whether a text is a code of an app or a text message.
 func IsDigits(text string) bool { return digitsPattern.MatchString(text) }
-
-// NewRecoveryCode draws one.
-func NewRecoveryCode() secret.Text { return newRecoveryCode().Canonical() }

@@ -77,14 +77,14 @@ type Use struct {
 func (s *Service) mint(now time.Time) (Set, []RecoveryCode, error) {
 	codes := make([]RecoveryCode, setSize)
 	for i := range codes {
-		codes[i] = newRecoveryCode()
+		codes[i] = NewRecoveryCode()
 	}
 	made, tags, err := s.Hasher.HashSet(codes)
 	return Set{ID: id.UUID(), Made: made, Tags: tags, CreatedAt: now}, codes, err
 }
 
-// newRecoveryCode draws 80 bits.
-func newRecoveryCode() RecoveryCode {
+// NewRecoveryCode draws 80 bits.
+func NewRecoveryCode() RecoveryCode {
 	var raw [codeLength]byte
 	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
 	for i, b := range raw {

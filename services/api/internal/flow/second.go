@@ -28,8 +28,8 @@ type second struct {
 // errLate says that the first half counts no more.
 var errLate = errors.New("the first half of the login is too old")
 
-// half reads the second half of a flow, with the methods that the app allows
-// alone. It returns errLate where the first one has to be done again.
+// half reads the second half of a flow, to prove something with the methods that
+// the app allows alone. It returns errLate where the first one has to be done again.
 func (s *Service) half(ctx context.Context, h at, b Browser) (out second, err error) {
 	out = second{at: h}
 	if h.UserID == "" {
@@ -57,9 +57,18 @@ func (s *Service) half(ctx context.Context, h at, b Browser) (out second, err er
 	if err != nil {
 		return out, err
 	}
-	standing.Factors = slices.DeleteFunc(slices.Clone(standing.Factors), func(f factor.Factor) bool { return !h.app.Allows(f.Method) })
+	// An enrolment looks at all that the user has: who got a factor meanwhile, be
+	// it one that the app does not take, has to prove that one.
+	if !h.enrols() {
+		standing.Factors = slices.DeleteFunc(slices.Clone(standing.Factors), func(f factor.Factor) bool { return !h.app.Allows(f.Method) })
+	}
 	out.whose = factor.Whose{Tenant: h.app.Tenant, Org: h.org, Standing: standing, Source: b.Source, By: b.by(), Page: true}
 	return out, nil
+}
+
+// enrols reports whether a flow is at an enrolment.
+func (h at) enrols() bool {
+	return h.Step == StepEnrolApp || h.Step == StepEnrolPhone || h.Step == StepEnrolSent
 }
 
 // typedCode is a code as it is compared. People copy blanks along, which pages
@@ -144,9 +153,9 @@ func (s *Service) orLate(ctx context.Context, h at, err error) error {
 	return s.say(ctx, h.afresh().held, Late, time.Time{})
 }
 
-// afresh is the flow at its first half, with nothing proven.
+// afresh is the flow at its first half, with nothing proven or half enrolled.
 func (h at) afresh() at {
-	h.UserID, h.SessionID, h.Login, h.Recovered, h.Step = "", "", nil, false, StepPassword
+	h.UserID, h.SessionID, h.Login, h.Recovered, h.Enrolling, h.Step = "", "", nil, false, enrolling{}, StepPassword
 	return h
 }
 
