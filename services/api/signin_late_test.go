@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -63,4 +64,21 @@ func TestALatePageLeadsOn(t *testing.T) {
 		}
 		b.at(b.submit(page, "/login", "email=ana@acme.test", "password="+plain), "/login/code")
 	})
+}
+
+// A sign-in is as old as its proofs, however long its last page stays open: what
+// needs a recent one, here or at an app, must not take the consent for it.
+// Covers R-037 for pages after the last proof.
+func TestASignInIsAsOldAsItsProofs(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t)).passwords()
+	h.withPassword("ana@acme.test", plain)
+	a, b := h.second(false).anothers(), h.browser()
+	for _, change := range []string{"prompt=login", "prompt=login consent"} { // a session that begins, and one that goes on
+		page := b.at(b.submit(b.signInPage(wanted(a, change)), "/login", "email=ana@acme.test", "password="+plain), "/login/consent")
+		proven := time.Now()
+		b.submit(page, "/login/consent", "allow=yes").wantCode(http.StatusSeeOther)
+		h.behind("DELETE FROM sessions WHERE auth_time > " + strconv.FormatInt(proven.UnixMilli(), 10))
+		b.authorize(wanted(a, "prompt=none")).wantCode(http.StatusFound)
+	}
 }

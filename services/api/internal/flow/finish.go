@@ -19,6 +19,7 @@ import (
 // has no second factor yet enrols one first, where they are switched on.
 func (s *Service) complete(ctx context.Context, h at, done login.Completed, b Browser) error {
 	l := done.Login
+	l.At = s.Now() // all is proven: from here on the sign-in gets older, however long the rest takes
 	h.Login, h.Renewing = &l, done.MustChange
 	standing, err := s.Factors.Find(ctx, h.app.Tenant, h.UserID)
 	if err != nil {
@@ -126,14 +127,14 @@ func (s *Service) session(ctx context.Context, a app.App, l login.Login, b Brows
 		return secret.Text{}, session.Session{}, err
 	}
 	if has != nil && has.User.ID == l.UserID && (strong(l.AMR) || has.ACR != grant.TwoFactors) {
-		return s.Sessions.Raise(ctx, *has, l.AMR...)
+		return s.Sessions.RaiseAt(ctx, *has, l.At, l.AMR...)
 	}
 	if has != nil {
 		if err := s.Sessions.End(ctx, has.Tenant, has.ID); err != nil {
 			return secret.Text{}, session.Session{}, err
 		}
 	}
-	return s.Sessions.Begin(ctx, session.New{Tenant: a.Tenant, UserID: l.UserID, AMR: l.AMR, Source: b.Source})
+	return s.Sessions.Begin(ctx, session.New{Tenant: a.Tenant, UserID: l.UserID, AMR: l.AMR, At: l.At, Source: b.Source})
 }
 
 // strong reports whether a second factor is among the proofs: a login begins

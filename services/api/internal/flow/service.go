@@ -55,6 +55,7 @@ type Sessions interface {
 	Begin(ctx context.Context, n session.New) (secret.Text, session.Session, error)
 	FindIn(ctx context.Context, realm string, token secret.Text) (session.Session, error)
 	Raise(ctx context.Context, of session.Session, proofs ...string) (secret.Text, session.Session, error)
+	RaiseAt(ctx context.Context, of session.Session, at time.Time, proofs ...string) (secret.Text, session.Session, error)
 	End(ctx context.Context, t tenant.ID, sessionID string) error
 }
 

@@ -60,6 +60,9 @@ type New struct {
 	Tenant tenant.ID
 	UserID string
 	AMR    []string // the proofs, as they were recorded
+	// At is when the last of them was made; the zero time is now. What a page
+	// asks after that, such as consent, makes no sign-in younger.
+	At     time.Time
 	Source netip.Addr
 }
 
@@ -71,8 +74,11 @@ func (s *Service) Begin(ctx context.Context, n New) (secret.Text, Session, error
 		return secret.Text{}, Session{}, err
 	}
 	token, now := id.Token(), s.Now()
+	if n.At.IsZero() {
+		n.At = now
+	}
 	of := Session{
-		ID: id.UUID(), Tenant: n.Tenant, Digest: digest(token), AMR: proofs, ACR: level, AuthTime: now, Source: Mask(n.Source),
+		ID: id.UUID(), Tenant: n.Tenant, Digest: digest(token), AMR: proofs, ACR: level, AuthTime: n.At, Source: Mask(n.Source),
 		CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(Absolute),
 	}
 	of.User.ID = n.UserID
@@ -112,14 +118,19 @@ func (s *Service) find(ctx context.Context, token secret.Text, q Query) (Session
 // password of hours ago does not count as one of now. It returns ErrNone when
 // the session has ended, or was raised by somebody else meanwhile.
 func (s *Service) Raise(ctx context.Context, of Session, proofs ...string) (secret.Text, Session, error) {
+	return s.RaiseAt(ctx, of, s.Now(), proofs...)
+}
+
+// RaiseAt is Raise with proofs of a while ago.
+func (s *Service) RaiseAt(ctx context.Context, of Session, at time.Time, proofs ...string) (secret.Text, Session, error) {
 	merged, level, err := grant.Assess(slices.Concat(of.AMR, proofs))
 	if err != nil {
 		return secret.Text{}, Session{}, err
 	}
 	old, token := of.Digest, id.Token()
 	of.Digest, of.AMR, of.ACR, of.SeenAt = digest(token), merged, level, s.Now()
-	if slices.ContainsFunc(proofs, grant.IsFirst) {
-		of.AuthTime = of.SeenAt
+	if slices.ContainsFunc(proofs, grant.IsFirst) && at.After(of.AuthTime) {
+		of.AuthTime = at
 	}
 	of, err = s.Store.RaiseSession(ctx, old, of, Idle)
 	if err != nil {
