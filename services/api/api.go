@@ -188,7 +188,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
-			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Consents: s.consents, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store,
+			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Consents: s.consents, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store, Previews: s.previews(keys),
 			Templates: templates, BaseURL: s.cfg.BaseURL,
 			MailServers: &mailserver.Connections{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now},
 			Logins:      with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,

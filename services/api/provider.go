@@ -11,6 +11,7 @@ import (
 	"countersign.dev/services/api/internal/oidc"
 	"countersign.dev/services/api/internal/pages"
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/preview"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/token"
 )
@@ -31,5 +32,11 @@ func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *toke
 			Sessions: s.sessions, Passwords: with.passwords, Organizations: tenants, SignIns: flows, Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL, Now: time.Now,
 			Factors: &factor.Own{Service: factors, Changes: s.store, Shelf: s.short, Keys: keys.database},
 		}).Routes(),
+		(&pages.Preview{Tickets: s.previews(keys), BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 	}
+}
+
+// previews are tickets that show the pages with sample data.
+func (s *Service) previews(keys keyrings) *preview.Service {
+	return &preview.Service{Organizations: s.store, Keys: keys.database, BaseURL: s.cfg.BaseURL, Now: time.Now}
 }

@@ -207,7 +207,7 @@ func (r *realm) variant(route pipeline.Route, name string) *shot {
 
 // hidden are the fields of answers that hold secrets, by what they hold.
 var hidden = map[string]string{
-	"access_token": "token", "id_token": "token", "refresh_token": "refresh token", "client_secret": "secret", "magic_link": "link",
+	"access_token": "token", "id_token": "token", "refresh_token": "refresh token", "client_secret": "secret", "magic_link": "link", "url": "ticket",
 	"code": "authorization code", "authorization_code": "authorization code", "password_code": "password code",
 }
 

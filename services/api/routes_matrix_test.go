@@ -181,6 +181,11 @@ var bearers = map[string]string{
 	"app":   "the id of an app is public: it stands in the address of every login, and what it lets somebody do is what the app has registered",
 	"step":  "whoever holds an id of 128 random bits is whom the step before was answered; what it is bound to is compared by the rules",
 
+	"ticket": "whoever has one may look at pages about nobody for half an hour; it is sealed, so that nobody else can make one",
+
+	"language of a page": "the tag of a language",
+	"page of a preview":  "the name of a page, which every preview has",
+
 	"method":        "the name of a method",
 	"page language": "the name of a language",
 	"logo":          "the digest of a picture that stands on pages which everybody can open",

@@ -139,6 +139,12 @@ func (r *realm) id(kind string) string {
 			r.addLogin()
 		case "link":
 			r.addLink()
+		case "ticket":
+			r.addTicket()
+		case "language of a page":
+			r.ids[kind] = "de"
+		case "page of a preview":
+			r.ids[kind] = "account"
 		case "shown code":
 			r.ids[kind] = "123456" // nobody looks it up
 		case "org of an app":
@@ -260,6 +266,14 @@ func (r *realm) addTemplate(kind, of string) {
 	r.t.Helper()
 	r.ids[kind] = r.call("POST", "/api/v2/org/"+r.org+"/templates", "kind="+of, "locale=de", "subject="+r.word("words"),
 		"text="+r.word("words")+" {{link}}").want(201).text("id")
+}
+
+// addTicket gets the address of a preview, and keeps what opens it.
+func (r *realm) addTicket() {
+	r.t.Helper()
+	shown := r.call("POST", "/api/v2/org/"+r.org+"/page-preview").want(200)
+	r.learn(shown)
+	r.ids["ticket"] = shown.text("url")[strings.LastIndexByte(shown.text("url"), '/')+1:]
 }
 
 // addApp registers an app that keeps a secret.

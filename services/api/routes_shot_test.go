@@ -49,6 +49,9 @@ var objects = map[string][]string{
 	"medium":       {"factor"},
 	"locale":       {"page language"},
 	"hash":         {"logo"},
+	"ticket":       {"ticket"},
+	"language":     {"language of a page"},
+	"preview_page": {"page of a preview"},
 }
 
 // references are parameters of an input that name an object, by their kind.

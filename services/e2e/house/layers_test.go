@@ -229,6 +229,12 @@ var layers = map[string]layer{
 		never: outside,
 		why:   "organizations' own words: which there are and which are used; sends nothing",
 	},
+	api + "preview": {
+		ours:  []string{"pkg/fault", "pkg/secret", api + "tenant"},
+		never: outside,
+		tests: []string{"pkg/seal"}, // real tickets
+		why:   "tickets that show an organization's pages with sample data; knows no page",
+	},
 	api + "user": {
 		ours:   []string{"pkg/fault", api + "id", api + "listing", api + "outbox", api + "phone", api + "tenant"},
 		others: []string{"golang.org/x/net", "golang.org/x/text"},
@@ -396,7 +402,7 @@ var layers = map[string]layer{
 	},
 	api + "httpapi": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "app", api + "consent", api + "delivery", api + "factor", api + "grant",
-			api + "id", api + "link", api + "listing", api + "login", api + "mailserver", api + "notice", api + "password", api + "pipeline", api + "qr", api + "template", api + "tenant", api + "user"},
+			api + "id", api + "link", api + "listing", api + "login", api + "mailserver", api + "notice", api + "password", api + "pipeline", api + "preview", api + "qr", api + "template", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
 		tests: []string{api + "input"}, // how a page is asked for
 		why:   "edge: the headless API",
@@ -409,11 +415,11 @@ var layers = map[string]layer{
 	},
 	api + "pages": {
 		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "activity", api + "delivery", api + "factor", api + "flow", api + "grant", api + "id", api + "link", api + "logout",
-			api + "mailcode", api + "password", api + "pipeline", api + "qr", api + "session", api + "tenant"},
-		others: []string{"golang.org/x/text"},
+			api + "mailcode", api + "password", api + "pipeline", api + "preview", api + "qr", api + "session", api + "tenant", api + "app", api + "user"}, // the last two for samples
+		others: []string{"golang.org/x/net", "golang.org/x/text"},
 		never:  []string{"database/sql", "os"},
-		tests:  []string{api + "guard", "github.com/go-chi/chi/v5", "golang.org/x/net"}, // the tokens of forms, whose link a page shows, a router, and a reader of HTML
-		why:    "edge: what a browser sees; the library picks the language",
+		tests:  []string{api + "guard", "github.com/go-chi/chi/v5"}, // the tokens of forms, whose link a page shows, and a router
+		why:    "edge: what a browser sees; the libraries pick the language, and read pages that a preview changes",
 	},
 	api + "verification": {
 		ours:  []string{"pkg/ephemeral", "pkg/fault", "pkg/secret", "pkg/web", api + "app", api + "exchange", api + "factor", api + "grant", api + "pipeline"},
@@ -437,7 +443,7 @@ var layers = map[string]layer{
 		ours: []string{"pkg/breachset", "pkg/bus", "pkg/claim", "pkg/conf", "pkg/ephemeral", "pkg/event", "pkg/fault", "pkg/logs", "pkg/run", "pkg/seal",
 			"pkg/secret", "pkg/telemetry", "pkg/web", api + "activity", api + "apikey", api + "app", api + "backchannel", api + "breach", api + "callback", api + "challenge", api + "consent", api + "delivery", api + "device",
 			api + "exchange", api + "factor", api + "flow", api + "grant", api + "guard", api + "hashing", api + "httpapi", api + "link", api + "login", api + "logout", api + "mailcode", api + "mailserver", api + "notice", api + "oidc",
-			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
+			api + "openapi", api + "outbox", api + "pages", api + "password", api + "pipeline", api + "preview", api + "relay", api + "session", api + "sqlstore", api + "template", api + "tenant",
 			api + "token", api + "transfer", api + "user", api + "verification"},
 		others: []string{"github.com/go-chi/chi/v5", "github.com/prometheus/client_golang"},
 		never:  []string{"database/sql"},

@@ -23,6 +23,7 @@ import (
 	"countersign.dev/services/api/internal/notice"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/preview"
 	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -47,6 +48,7 @@ type API struct {
 	PasswordConnections *password.Connections
 	LinkChallenges      *link.Challenges
 	MailServers         *mailserver.Connections
+	Previews            *preview.Service
 
 	BaseURL string // what the addresses of logos start with
 }
@@ -130,6 +132,7 @@ func (a *API) organizationRoutes() []pipeline.Route {
 		org("GET", "/org/{org}/page-texts", apikey.OrganizationsRead, "List what the pages of an organization say", pipeline.Handle(a.listPageTexts), own),
 		org("PUT", "/org/{org}/page-texts/{locale}", apikey.OrganizationsWrite, "Set what the pages of an organization say in a language", pipeline.Handle(a.putPageText), conflicts, own),
 		org("DELETE", "/org/{org}/page-texts/{locale}", apikey.OrganizationsWrite, "Take out what the pages of an organization say in a language", pipeline.Handle(a.deletePageText), conflicts, own),
+		org("POST", "/org/{org}/page-preview", apikey.OrganizationsRead, "Get an address that shows the hosted pages with sample data, for half an hour", pipeline.Handle(a.previewPages), own),
 	}
 }
 

@@ -159,7 +159,7 @@ func (a *Account) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		web.WriteFault(w, r, err) // nobody is left to read a page
 		return
 	}
-	web.Note(r.Context(), err)
+	noteFault(r, err)
 	f := web.Public(err)
 	web.FaultHeaders(w.Header(), f)
 	words := ownFactorWordsFor(accountWordsFor(r, "").Lang)

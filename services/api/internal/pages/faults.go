@@ -27,7 +27,7 @@ func writeFault(w http.ResponseWriter, r *http.Request, err error, say func(f *f
 		web.WriteFault(w, r, err) // nobody is left to read a page
 		return
 	}
-	web.Note(r.Context(), err)
+	noteFault(r, err)
 	f := web.Public(err)
 	web.FaultHeaders(w.Header(), f)
 	s := say(f)

@@ -137,6 +137,9 @@ func send(w http.ResponseWriter, r *http.Request, status int, page *template.Tem
 	if err := page.Execute(&out, data); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
+	if f := frameOf(r); f != nil {
+		out, forms = *bytes.NewBuffer(f.around(out.Bytes())), "'self'"
+	}
 	w.Header().Set("Content-Security-Policy",
 		"default-src 'none'; style-src 'self';"+script+" base-uri 'none'; form-action "+forms+"; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", textHTML)
