@@ -37,6 +37,7 @@ type strengthWords struct {
 	One, Many      string // characters that are missing
 	Known, Row     string // what counts little
 	Enough, Strong string
+	Show, Hide     string // what is typed
 }
 
 func strengthWordsFor(lang string) *strengthWords {
@@ -57,6 +58,7 @@ var spokenOfStrength = []strengthWords{
 		Known:  "Words of your address and of the organization count little. Add something else.",
 		Row:    "Repetitions and rows such as 1234 count little. Add something else.",
 		Enough: "Long enough. It is checked when you save it.", Strong: "Looks strong. It is checked when you save it.",
+		Show: "Show password", Hide: "Hide password",
 	},
 	{
 		Lang: "de", Account: "E-Mail-Adresse", AtLeast: "Mindestens {n} Zeichen.",
@@ -65,6 +67,7 @@ var spokenOfStrength = []strengthWords{
 		Known:  "Wörter aus Ihrer Adresse und der Organisation zählen wenig. Fügen Sie etwas anderes hinzu.",
 		Row:    "Wiederholungen und Reihen wie 1234 zählen wenig. Fügen Sie etwas anderes hinzu.",
 		Enough: "Lang genug. Geprüft wird es beim Speichern.", Strong: "Sieht stark aus. Geprüft wird es beim Speichern.",
+		Show: "Passwort zeigen", Hide: "Passwort verbergen",
 	},
 	{
 		Lang: "fr", Account: "Adresse e-mail", AtLeast: "Au moins {n} caractères.",
@@ -73,5 +76,6 @@ var spokenOfStrength = []strengthWords{
 		Known:  "Les mots de votre adresse et de l’organisation comptent peu. Ajoutez autre chose.",
 		Row:    "Les répétitions et les suites comme 1234 comptent peu. Ajoutez autre chose.",
 		Enough: "Assez long. Il est vérifié lors de l’enregistrement.", Strong: "Semble solide. Il est vérifié lors de l’enregistrement.",
+		Show: "Montrer le mot de passe", Hide: "Cacher le mot de passe",
 	},
 }

@@ -34,7 +34,7 @@ type signInWords struct {
 	SendLink, SendAgain          string
 	Code, Confirm                string
 	SendText, Send               string
-	RecoveryCode                 string
+	RecoveryCode, CodeElsewhere  string // the latter of StepLinkSent, before it is opened elsewhere
 	QRAlt, OpenApp, Secret       string
 	Phone, PhoneHint             string
 	Download, Copy, Copied       string
