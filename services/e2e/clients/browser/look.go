@@ -38,6 +38,10 @@ func (l Look) wear() chromedp.Action[chromedp.Void] {
 		if _, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{scheme, still}}); err != nil {
 			return err
 		}
+		// Each tab is in front, for its person: one behind others has no focus.
+		if _, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+			return err
+		}
 		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: l.NoScript})
 		return err
 	}))

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 type trail struct {
 	mu     sync.Mutex
 	asked  []string // addresses, of everything
+	posted []string // paths, of forms
 	pages  int
 	clicks int
 }
@@ -26,6 +28,9 @@ func (t *trail) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		t.asked = append(t.asked, e.Request.URL)
+		if u, err := url.Parse(e.Request.URL); err == nil && e.Request.Method == http.MethodPost {
+			t.posted = append(t.posted, u.Path)
+		}
 	case *page.EventFrameNavigated:
 		if e.Frame.ParentID == "" {
 			t.pages++
@@ -51,6 +56,25 @@ func (t *trail) Clicks() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.clicks
+}
+
+// Posts is how many forms the tab has sent to a path so far.
+func (t *trail) Posts(path string) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, to := range t.posted {
+		if to == path {
+			n++
+		}
+	}
+	return n
+}
+
+// Asked returns the addresses of all that the tab has asked for so far.
+func (t *trail) Asked() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.asked)
 }
 
 // Outside returns what the tab has asked for elsewhere than at an origin. What
