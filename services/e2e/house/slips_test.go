@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// slip is one row of services/e2e/cmd/mutate/slips.go, as `make mutate` reads
+// slip is one row of services/e2e/cmd/mutate/slips*.go, as `make mutate` reads
 // it: what is broken, where, and which test of which package must notice.
 type slip struct{ what, file, old, now, pkg, test string }
 
@@ -22,20 +22,24 @@ type slip struct{ what, file, old, now, pkg, test string }
 // a test that has another name.
 func TestSlipsStillFit(t *testing.T) {
 	t.Parallel()
-	const list = "services/e2e/cmd/mutate/slips.go"
+	const dir = "services/e2e/cmd/mutate/"
+	lists := map[string]string{}
 	tests := map[string][]string{}
 	for _, s := range sources(t) {
+		if strings.HasPrefix(s.path, dir+"slips") {
+			lists[s.path] = read(t, s.path)
+		}
 		for _, decl := range s.ast.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && s.test() && fn.Recv == nil {
 				tests[path.Dir(s.path)] = append(tests[path.Dir(s.path)], fn.Name.Name)
 			}
 		}
 	}
-	all, err := slips(list, read(t, list))
+	all, err := slips(lists)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) < 30 {
+	if len(all) < 150 {
 		t.Fatalf("%d slips were read", len(all))
 	}
 	for _, s := range all {
@@ -58,34 +62,39 @@ func (s slip) stale(text string, tests map[string][]string) []string {
 	return out
 }
 
-// slips reads the list: rows of texts that are put together from constants.
-func slips(name, text string) (all []slip, err error) {
-	file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
-	constants := map[string]ast.Expr{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.ValueSpec:
-			for i := range min(len(n.Names), len(n.Values)) {
-				constants[n.Names[i].Name] = n.Values[i]
-			}
-		case *ast.CompositeLit:
-			if len(n.Elts) == 6 && n.Type == nil {
-				var fields [6]string
-				for i, x := range n.Elts {
-					var errField error
-					if fields[i], errField = constant(x, constants); errField != nil {
-						err = errField
-					}
+// slips reads the lists: rows of texts that are put together from constants of
+// any of them.
+func slips(lists map[string]string) (all []slip, err error) {
+	constants, rows := map[string]ast.Expr{}, []*ast.CompositeLit{}
+	for name, text := range lists {
+		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				for i := range min(len(n.Names), len(n.Values)) {
+					constants[n.Names[i].Name] = n.Values[i]
 				}
-				all = append(all, slip{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]})
+			case *ast.CompositeLit:
+				if len(n.Elts) == 6 && n.Type == nil {
+					rows = append(rows, n)
+				}
+			}
+			return true
+		})
+	}
+	for _, row := range rows {
+		var fields [6]string
+		for i, x := range row.Elts {
+			if fields[i], err = constant(x, constants); err != nil {
+				return nil, err
 			}
 		}
-		return true
-	})
-	return all, err
+		all = append(all, slip{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]})
+	}
+	return all, nil
 }
 
 // constant puts a text together.
@@ -123,7 +132,7 @@ func TestStaleSlipsAreFound(t *testing.T) {
 		"another test":    {`{"x", dir + "b.go", "return true", "return false", "./a/b", "TestY"},`, "package b\nfunc f() bool { return true }", 1},
 		"another package": {`{"x", dir + "b.go", "return true", "return false", "./a", "TestX"},`, "package b\nfunc f() bool { return true }", 1},
 	} {
-		all, err := slips("slips.go", head+c.row+"\n}")
+		all, err := slips(map[string]string{"slips.go": head + c.row + "\n}"})
 		if err != nil || len(all) != 1 || all[0].file != "a/b.go" {
 			t.Fatalf("%s: %+v, %v", name, all, err)
 		}
