@@ -35,6 +35,12 @@ func (s *Service) ReadCode(ctx context.Context, source netip.Addr, text secret.T
 	return s.malformed(ctx, source)
 }
 
+// Typed is a code as it is compared, of what somebody has typed into a page of
+// ours. People copy blanks along, which pages may strip.
+func Typed(text secret.Text) secret.Text {
+	return secret.New(strings.ReplaceAll(strings.TrimSpace(text.Reveal()), " ", ""))
+}
+
 // ReadDigits is ReadCode where a recovery code cannot be meant.
 func (s *Service) ReadDigits(ctx context.Context, source netip.Addr, text secret.Text) (Code, error) {
 	if digitsPattern.MatchString(text.Reveal()) {

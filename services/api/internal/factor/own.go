@@ -188,7 +188,7 @@ func (o *Own) Confirm(ctx context.Context, self Self, typed secret.Text) (Confir
 	if err := o.begun(ctx, self); err != nil {
 		return Confirmed{}, err
 	}
-	code, err := o.ReadDigits(ctx, self.Source, typed)
+	code, err := o.ReadDigits(ctx, self.Source, Typed(typed))
 	if err != nil {
 		return Confirmed{}, err
 	}

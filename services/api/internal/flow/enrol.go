@@ -61,15 +61,18 @@ func (s *Service) Enrol(ctx context.Context, flow secret.Text, b Browser, method
 	case method != factor.SMS:
 		return out, nil
 	}
-	half.Step = StepEnrolPhone
 	issued, err := s.Factors.Enrol(ctx, half.whose, factor.Enrolment{Method: factor.SMS, Phone: number})
 	f, isFault := errors.AsType[*fault.Error](err)
 	switch {
 	case errors.Is(err, factor.ErrEnrolled):
 		return out, s.orLate(ctx, h, errLate)
 	case isFault && (f.Kind == fault.Invalid || f.Kind == fault.Malformed || f.Kind == fault.Forbidden):
+		half.Step = StepEnrolPhone
 		return out, s.say(ctx, half.held, NoNumber, time.Time{})
-	case err == nil:
+	case h.Step == StepEnrolApp:
+		half.Step = StepEnrolPhone
+	}
+	if err == nil {
 		half.Step = StepEnrolSent
 		half.Enrolling = enrolling{ID: issued.FactorID, Phone: secret.MaskPhone(number)}
 	}
@@ -86,7 +89,7 @@ func (s *Service) Confirm(ctx context.Context, flow secret.Text, b Browser, type
 	if err != nil {
 		return out, s.orLate(ctx, h, err)
 	}
-	code, err := s.Factors.ReadDigits(ctx, b.Source, typedCode(typed))
+	code, err := s.Factors.ReadDigits(ctx, b.Source, factor.Typed(typed))
 	if err != nil {
 		return out, s.notCompared(ctx, h.held, err, NoCode)
 	}
@@ -130,6 +133,16 @@ func (s *Service) enrolled(ctx context.Context, half second, proof string, b Bro
 		return s.waited(ctx, half.at, waiting{done, waited, err}, b)
 	}
 	return s.onward(ctx, half.at)
+}
+
+// Recovery returns the recovery codes of StepCodes, and ErrOver at any other
+// step. It changes nothing.
+func (s *Service) Recovery(ctx context.Context, flow secret.Text, b Browser) ([]string, error) {
+	h, err := s.find(ctx, flow, b.Cookie)
+	if err == nil && h.Step != StepCodes {
+		err = ErrOver
+	}
+	return h.Codes, err
 }
 
 // Saved goes on from the recovery codes, which nobody shows again.

@@ -251,9 +251,26 @@ func (s *Service) keep(ctx context.Context, h held) error {
 	return err
 }
 
+// weight is how far a flow has come, by what would be lost with it.
+func (f Flow) weight() int {
+	switch {
+	case len(f.Codes) > 0: // nobody shows them again
+		return 4
+	case f.Login != nil || f.Proof != "":
+		return 3
+	case f.Recovered:
+		return 2
+	case f.UserID != "":
+		return 1
+	}
+	return 0
+}
+
 // move stores what a proof has led to. Notes that somebody has made in the flow
 // meanwhile, such as a wrong try in another tab, do not undo it: what was used
-// up for it cannot be given again. What is over stays over.
+// up for it cannot be given again. What is over stays over, and what has come
+// further stays there: a password that took its time does not undo a recovery
+// code.
 func (s *Service) move(ctx context.Context, h held, said Said) error {
 	h.Said, h.Until, h.Advice = said, time.Time{}, nil
 	value, err := s.sealed(h.key, h.Flow)
@@ -272,7 +289,7 @@ func (s *Service) move(ctx context.Context, h held, said Said) error {
 		if h.stored, err = s.Store.Get(ctx, h.key); err != nil || h.stored == nil {
 			return err
 		}
-		if now, err := s.opened(h.key, h.stored); err != nil || now.Step == StepFinished {
+		if now, err := s.opened(h.key, h.stored); err != nil || now.Step == StepFinished || now.weight() > h.weight() {
 			return err
 		}
 	}

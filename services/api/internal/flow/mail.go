@@ -222,7 +222,7 @@ func (s *Service) Shown(ctx context.Context, flow secret.Text, b Browser, typed 
 	if err != nil {
 		return out, err
 	}
-	checked, err := s.Mails.Check(ctx, w, typed)
+	checked, err := s.Mails.Check(ctx, w, factor.Typed(typed))
 	switch {
 	case errors.Is(err, factor.ErrMalformed):
 		return out, s.say(ctx, h.held, NoCode, time.Time{})

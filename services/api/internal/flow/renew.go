@@ -20,8 +20,11 @@ func (s *Service) Renew(ctx context.Context, flow secret.Text, b Browser, plain 
 		return out, err
 	}
 	standing, err := s.Factors.Find(ctx, h.app.Tenant, h.UserID)
-	if err != nil || h.Login == nil {
-		return out, errors.Join(err, s.orLate(ctx, h, errLate))
+	if err != nil {
+		return out, err
+	}
+	if h.Login == nil {
+		return out, s.orLate(ctx, h, errLate)
 	}
 	code, err := s.Passwords.Renew(ctx, standing.User, *h.Login)
 	if errors.Is(err, login.ErrStale) { // it was changed elsewhere, meanwhile

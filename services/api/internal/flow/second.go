@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"countersign.dev/pkg/event"
@@ -71,12 +70,6 @@ func (h at) enrols() bool {
 	return h.Step == StepEnrolApp || h.Step == StepEnrolPhone || h.Step == StepEnrolSent
 }
 
-// typedCode is a code as it is compared. People copy blanks along, which pages
-// may strip.
-func typedCode(typed secret.Text) secret.Text {
-	return secret.New(strings.ReplaceAll(strings.TrimSpace(typed.Reveal()), " ", ""))
-}
-
 // Code takes the second proof of a flow.
 func (s *Service) Code(ctx context.Context, flow secret.Text, b Browser, typed secret.Text) (Outcome, error) {
 	h, out, ok, err := s.open(ctx, flow, b, StepCode)
@@ -87,7 +80,7 @@ func (s *Service) Code(ctx context.Context, flow secret.Text, b Browser, typed s
 	if err != nil {
 		return out, s.orLate(ctx, h, err)
 	}
-	code, err := s.Factors.ReadDigits(ctx, b.Source, typedCode(typed))
+	code, err := s.Factors.ReadDigits(ctx, b.Source, factor.Typed(typed))
 	if err != nil {
 		return out, s.notCompared(ctx, h.held, err, NoCode)
 	}
@@ -228,8 +221,11 @@ func (s *Service) Recover(ctx context.Context, flow secret.Text, b Browser, type
 	}
 	if half.session == nil {
 		waits, err := s.Logins.Recovered(ctx, h.RequestID, h.app.Tenant, h.UserID, h.app.ID)
-		if err != nil || !waits {
-			return out, errors.Join(err, s.orLate(ctx, h, errLate))
+		if err != nil {
+			return out, err
+		}
+		if !waits {
+			return out, s.orLate(ctx, h, errLate)
 		}
 	}
 	half.Recovered = true

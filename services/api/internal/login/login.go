@@ -251,12 +251,27 @@ func (s *Service) Current(ctx context.Context, l Login) error {
 	return err
 }
 
+// wait lets a login wait. One of the same page in which a recovery code was used
+// meanwhile stays: that proof is used up, and a password that took its time in
+// another tab proves nothing beside it.
 func (s *Service) wait(ctx context.Context, l Login) error {
 	value, err := json.Marshal(l)
 	if err != nil {
 		return fmt.Errorf("encode login: %w", err)
 	}
-	return s.Waiting.Put(ctx, key(l.Tenant, l.UserID, l.RequestID), value, waits+time.Minute)
+	for {
+		before, stored, err := s.waiting(ctx, l.RequestID, l.Tenant, l.UserID, l.ClientID)
+		if err != nil || slices.Contains(before.AMR, grant.Recovery) {
+			return err
+		}
+		if stored == nil { // none, or one that counts no more
+			return s.Waiting.Put(ctx, key(l.Tenant, l.UserID, l.RequestID), value, waits+time.Minute)
+		}
+		kept, err := s.Waiting.Swap(ctx, key(l.Tenant, l.UserID, l.RequestID), stored, value, waits+time.Minute)
+		if err != nil || kept {
+			return err
+		}
+	}
 }
 
 func key(t tenant.ID, userID, requestID string) string {

@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,5 +57,30 @@ func TestHowLongALoginWaits(t *testing.T) {
 				t.Errorf("after %v it waits: %v, %v", c.after, waits, err)
 			}
 		})
+	}
+}
+
+// A password that is proven once more, for the same page, does not take away the
+// recovery code that was used there.
+// Covers R-026 for a password in another tab.
+func TestAPasswordTakesNoRecoveryCodeAway(t *testing.T) {
+	t.Parallel()
+	clock, at := time.Now, tenant.ID{Account: "acme", Org: "org", Env: tenant.Sandbox}
+	s := &login.Service{Factors: enrolled{}, Waiting: ephemeral.NewMemory(clock), Now: clock}
+	half := login.Login{RequestID: "r", Tenant: at, UserID: "ana", ClientID: "shop", AMR: []string{grant.Password}, At: clock(), Browser: true}
+	for range 2 { // the second one takes the first one's place
+		if began, err := s.Complete(t.Context(), half); err != nil || !began.MFARequired {
+			t.Fatalf("%+v, %v", began, err)
+		}
+	}
+	if used, err := s.Recovered(t.Context(), "r", at, "ana", "shop"); err != nil || !used {
+		t.Fatalf("a recovery code: %v, %v", used, err)
+	}
+	if began, err := s.Complete(t.Context(), half); err != nil || !began.MFARequired {
+		t.Fatalf("the password again: %+v, %v", began, err)
+	}
+	done, waited, err := s.Reenrolled(t.Context(), "r", at, "ana", "shop", grant.App)
+	if err != nil || !waited || !slices.Equal(done.Login.AMR, []string{grant.Password, grant.Recovery, grant.App}) {
+		t.Errorf("the new factor: %+v, %v, %v", done, waited, err)
 	}
 }

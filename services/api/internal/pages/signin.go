@@ -36,6 +36,7 @@ type Flows interface {
 	Recover(ctx context.Context, flow secret.Text, b flow.Browser, typed secret.Text) (flow.Outcome, error)
 	Enrol(ctx context.Context, flow secret.Text, b flow.Browser, method, number string) (flow.Outcome, error)
 	Confirm(ctx context.Context, flow secret.Text, b flow.Browser, typed secret.Text) (flow.Outcome, error)
+	Recovery(ctx context.Context, flow secret.Text, b flow.Browser) ([]string, error)
 	Saved(ctx context.Context, flow secret.Text, b flow.Browser, saved bool) (flow.Outcome, error)
 	Consent(ctx context.Context, flow secret.Text, b flow.Browser, given bool) (flow.Outcome, error)
 	Again(ctx context.Context, flow secret.Text, b flow.Browser) (flow.Outcome, error)

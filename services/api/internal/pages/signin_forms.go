@@ -87,14 +87,11 @@ func (p *SignIn) show(ctx context.Context, c pipeline.Call, in signInIn) (signIn
 }
 
 // recoveryFile is what is saved.
-type recoveryFile struct{ view flow.View }
+type recoveryFile struct{ codes []string }
 
 func (p *SignIn) save(ctx context.Context, c pipeline.Call, in signInIn) (recoveryFile, error) {
-	view, err := p.Flows.Look(ctx, in.Request, browserOf(c))
-	if err == nil && view.Step != flow.StepCodes {
-		err = flow.ErrOver
-	}
-	return recoveryFile{view}, err
+	codes, err := p.Flows.Recovery(ctx, in.Request, browserOf(c))
+	return recoveryFile{codes}, err
 }
 
 func (p *SignIn) turn(ctx context.Context, c pipeline.Call, in turnForm) (pipeline.Departure, error) {

@@ -43,7 +43,7 @@ func (p *SignIn) writeFile(w http.ResponseWriter, _ *http.Request, status int, a
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="recovery-codes.txt"`)
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, strings.Join(file.view.Recovery, "\r\n")+"\r\n") // the client is gone, if anything
+	_, _ = io.WriteString(w, strings.Join(file.codes, "\r\n")+"\r\n") // the client is gone, if anything
 }
 
 // originOf is where a form's answer may lead beside here: browsers hold the
