@@ -65,7 +65,9 @@ func Outcomes() []Outcome { return []Outcome{Told, Later, Failed} }
 // Store keeps notices.
 type Store interface {
 	// ClaimLogout takes a notice that is due, by one conditional statement, and
-	// leaves it alone until until. It is not ok when there is none.
+	// leaves it alone until until, as it leaves the app's others: an app that is
+	// slow or down takes one turn of many, however much it has still to be told.
+	// It is not ok when there is none.
 	ClaimLogout(ctx context.Context, at, until time.Time) (n Notice, ok bool, err error)
 	// RetryLogout says when a notice is due again, unless somebody else has
 	// taken it meanwhile.

@@ -126,6 +126,28 @@ func TestAnAppThatIsDownHearsLater(t *testing.T) {
 	})
 }
 
+// An app that is down takes one turn at a time, however many sessions of its
+// users have ended; it hears of all of them when it is back.
+func TestAnAppThatIsDownLeavesTheOthersTheirTurn(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.answers(500)
+		for range 3 {
+			w.must(w.sessions.End(t.Context(), w.tenant, w.signsIn(w.app).ID))
+			if heard := w.tells(0); len(heard) > 1 || len(w.tried) != 1 {
+				t.Errorf("it is told %d times at once, and was tried %d times", len(heard), len(w.tried))
+			}
+		}
+		w.answers(http.StatusOK)
+		n := 0
+		for range 3 {
+			n += len(w.tells(5 * time.Second))
+		}
+		if n != 3 {
+			t.Errorf("when it is back it hears of %d sessions", n)
+		}
+	})
+}
+
 // Whatever ends a session, its apps hear of it.
 // Covers R-150 for all that ends a session.
 func TestWhateverEndsASessionIsTold(t *testing.T) {

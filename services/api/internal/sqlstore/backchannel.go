@@ -43,11 +43,13 @@ func endSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, at time.Time, st 
 
 // ClaimLogout implements backchannel.Store. Of many that look at once each
 // takes another notice or none: the condition is read again when the row is
-// free.
+// free. An app that is just being told, or waits to be told again, is left out.
 func (s *Store) ClaimLogout(ctx context.Context, at, until time.Time) (n backchannel.Notice, ok bool, err error) {
 	err = one(ctx, s.write, errNone, stmt("claim logout notice",
 		`UPDATE logout_notices SET tries = tries + 1, due_at = $2 WHERE due_at <= $1 AND (org_id, environment, session_id, app_id) IN (
-			SELECT org_id, environment, session_id, app_id FROM logout_notices WHERE due_at <= $1 ORDER BY due_at LIMIT 1`+s.dialect.skipLocked+`)
+			SELECT org_id, environment, session_id, app_id FROM logout_notices WHERE due_at <= $1 AND (org_id, environment, app_id) NOT IN (
+				SELECT org_id, environment, app_id FROM logout_notices WHERE tries > 0 AND due_at > $1)
+			ORDER BY due_at LIMIT 1`+s.dialect.skipLocked+`)
 		RETURNING account_id, org_id, environment, user_id, session_id, app_id, tries, created_at`, millis(at), millis(until)),
 		&n.Tenant.Account, &n.Tenant.Org, &n.Tenant.Env, &n.UserID, &n.SessionID, &n.ClientID, &n.Tries, instant{&n.EndedAt})
 	if errors.Is(err, errNone) {
