@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"html"
 	"maps"
 	"net/http"
 	"regexp"
@@ -158,7 +157,15 @@ func TestFactorsAreChangedWithAFreshProof(t *testing.T) {
 	})
 }
 
-var shownCodes = regexp.MustCompile(`(?s)<pre[^>]*>(.*?)</pre>`)
+var codeInList = regexp.MustCompile(`<li>([0-9A-Z]{4}(?:-[0-9A-Z]{4}){3})</li>`)
+
+// shownCodes are the recovery codes that a page shows.
+func (r *reply) shownCodes() (codes []string) {
+	for _, found := range codeInList.FindAllStringSubmatch(r.raw, -1) {
+		codes = append(codes, found[1])
+	}
+	return codes
+}
 
 // New recovery codes are shown until they are saved, to whom has made them, and
 // the ones from before are void.
@@ -175,9 +182,12 @@ func TestRecoveryCodesAreReplaced(t *testing.T) {
 		s.does(me.browser, "/recovery-codes").wantTo(codes)
 		s.noticed("new codes", "notice_recovery_codes_replaced", "ana@acme.test")
 		page := me.visit(http.MethodGet, codes, nil).want(http.StatusOK)
-		lines := strings.Fields(html.UnescapeString(shownCodes.FindStringSubmatch(page.raw)[1]))
+		lines := page.shownCodes()
 		if len(lines) != 5 {
 			t.Fatalf("%d codes: %s", len(lines), page.raw)
+		}
+		if !strings.Contains(page.raw, `data-copy="codes"`) || !strings.Contains(page.raw, "data-print") || !strings.Contains(page.raw, "<script src=") {
+			t.Errorf("the codes can be neither copied nor printed: %s", page.raw)
 		}
 		file := me.visit(http.MethodGet, codes+".txt", nil).want(http.StatusOK)
 		if file.raw != strings.Join(lines, "\r\n")+"\r\n" || !strings.HasPrefix(file.header.Get("Content-Disposition"), "attachment") {
@@ -188,7 +198,7 @@ func TestRecoveryCodesAreReplaced(t *testing.T) {
 		me.visit(http.MethodGet, codes, nil).wantFault(http.StatusNotFound, "recovery_codes_gone") // they are void
 		s.does(me.browser, "/recovery-codes").wantTo(codes)
 		page = me.visit(http.MethodGet, codes, nil).want(http.StatusOK)
-		fresh := strings.Fields(shownCodes.FindStringSubmatch(page.raw)[1])
+		fresh := page.shownCodes()
 		s.does(me.browser, "/recovery-codes/saved").wantTo(s.account())
 		me.visit(http.MethodGet, codes, nil).wantFault(http.StatusNotFound, "recovery_codes_gone")
 		for _, old := range []string{a.codes[0], lines[0]} {

@@ -30,7 +30,8 @@ func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *toke
 		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 		(&pages.Account{
 			Sessions: s.sessions, Passwords: with.passwords, Organizations: tenants, SignIns: flows, Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL, Now: time.Now,
-			Factors: &factor.Own{Service: factors, Changes: s.store, Shelf: s.short, Keys: keys.database},
+			Consents: s.consents,
+			Factors:  &factor.Own{Service: factors, Changes: s.store, Shelf: s.short, Keys: keys.database},
 		}).Routes(),
 		(&pages.Preview{Tickets: s.previews(keys), BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 	}

@@ -55,7 +55,7 @@ func (r *realm) addOwnCodes() {
 	r.id("factor")
 	r.ownPage("POST /account/{realm}/recovery-codes", url.Values{})
 	page := r.ownPage("GET /account/{realm}/recovery-codes", url.Values{})
-	lines := strings.Fields(shownCodes.FindStringSubmatch(page.raw)[1])
+	lines := page.shownCodes()
 	for _, code := range lines {
 		r.note("recovery code", code)
 		r.note("recovery code", strings.ReplaceAll(code, "-", ""))

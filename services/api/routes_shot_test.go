@@ -71,6 +71,7 @@ var references = map[string]string{
 	"template_id":   "template",
 	"session":       "session",
 	"factor":        "factor",
+	"app":           "app",
 
 	"forgot_password_template_id": "template",
 	"sign_in_template_id":         "sign-in template",
@@ -110,6 +111,7 @@ var needs = map[string]string{
 	"GET /api/v2/org/{org}/users/{user}/password":               "password",
 	"POST /api/v2/org/{org}/users/{user}/password/force-change": "password",
 	"POST /account/{realm}/password":                            "password",
+	"POST /account/{realm}/consents":                            "consent",
 	"POST /account/{realm}/factors/remove":                      "spare factor",
 	"GET /account/{realm}/enrolment":                            "own enrolment",
 	"POST /account/{realm}/enrolment":                           "own enrolment",

@@ -414,7 +414,7 @@ var layers = map[string]layer{
 		why:   "edge: every token path",
 	},
 	api + "pages": {
-		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "activity", api + "delivery", api + "factor", api + "flow", api + "grant", api + "id", api + "link", api + "logout",
+		ours: []string{"pkg/fault", "pkg/secret", "pkg/web", api + "activity", api + "consent", api + "delivery", api + "factor", api + "flow", api + "grant", api + "id", api + "link", api + "logout",
 			api + "mailcode", api + "password", api + "pipeline", api + "preview", api + "qr", api + "session", api + "tenant", api + "app", api + "user"}, // the last two for samples
 		others: []string{"golang.org/x/net", "golang.org/x/text"},
 		never:  []string{"database/sql", "os"},

@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/activity"
+	"countersign.dev/services/api/internal/consent"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
@@ -23,6 +24,7 @@ type Account struct {
 	Passwords     OwnPasswords
 	Organizations Organizations
 	Factors       OwnFactors
+	Consents      OwnConsents
 	SignIns       SignIns
 	// Forms makes the token of the form on a page that refuses something: what
 	// renders a fault knows nothing of the request but its cookies.
@@ -75,7 +77,7 @@ func (a *Account) Routes() []pipeline.Route {
 	end.Fresh = false // whoever finds a browser open may close it
 	change := a.form(AccountPasswordPath, "Change one's own password", pipeline.WithinHash, pipeline.Handle(a.password))
 	change.WriteFault = a.refusePassword
-	return slices.Concat([]pipeline.Route{show, end, change}, a.factorRoutes(), a.signInRoutes())
+	return slices.Concat([]pipeline.Route{show, end, change}, a.consentRoutes(), a.factorRoutes(), a.signInRoutes())
 }
 
 func (a *Account) page(method, path, summary string, success int) pipeline.Route {
@@ -105,6 +107,7 @@ type accountPage struct {
 	of       session.Session
 	sessions []session.Session
 	self     factor.Self
+	consents []consent.Consent
 	unsaved  bool   // there are recovery codes to be saved
 	username string // whole, where the password may be changed now
 	hint     password.Hint
@@ -114,6 +117,10 @@ type accountPage struct {
 
 func (a *Account) show(ctx context.Context, c pipeline.Call, in accountIn) (accountPage, error) {
 	all, err := a.Sessions.List(ctx, c.Tenant, c.Session.User.ID)
+	if err != nil {
+		return accountPage{}, err
+	}
+	allowed, err := a.Consents.List(ctx, c.Tenant, c.Session.User.ID)
 	if err != nil {
 		return accountPage{}, err
 	}
@@ -131,7 +138,7 @@ func (a *Account) show(ctx context.Context, c pipeline.Call, in accountIn) (acco
 		username = c.Session.User.Email.Written
 	}
 	hint, err := a.Passwords.Hint(ctx, c.Tenant, self.Org, username)
-	return accountPage{c.Session, all, self, len(codes) > 0, username, hint, c.PageToken, in.Lang}, err
+	return accountPage{c.Session, all, self, allowed, len(codes) > 0, username, hint, c.PageToken, in.Lang}, err
 }
 
 type endSessionForm struct {

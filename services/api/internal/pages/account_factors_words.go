@@ -21,6 +21,7 @@ type ownFactorWords struct {
 	Picture, Key               string
 	Code, Confirm, Back        string
 	Download, SavedThem, Again string
+	Copy, Copied, Print        string
 	Places, Find               notice
 	Email, Next, NoPlace       string
 	Said                       map[string]string
@@ -50,6 +51,7 @@ var spokenOfFactors = []ownFactorWords{
 		Sent:     notice{"Confirm your phone", "Type the code that was sent to {phone}."},
 		NewCodes: notice{"Your new recovery codes", "Each of them stands in for your second factor once. Keep them where you find them without your device: they are not shown again once you have saved them."},
 		Picture:  "QR code with the key", Key: "Key", Code: "Code", Confirm: "Confirm", Back: "To your account",
+		Copy: "Copy", Copied: "Copied", Print: "Print",
 		Download: "Save as a text file", SavedThem: "I have saved them", Again: "Sign in again",
 		Places: notice{"Your accounts", "This browser is signed in to these. Another one is found by your e-mail address."},
 		Find:   notice{"Your account", "Sign in to see your account: its organization is found by your e-mail address."},
@@ -68,6 +70,7 @@ var spokenOfFactors = []ownFactorWords{
 		Sent:     notice{"Telefon bestätigen", "Geben Sie den Code ein, der an {phone} gesendet wurde."},
 		NewCodes: notice{"Ihre neuen Wiederherstellungscodes", "Jeder von ihnen ersetzt einmal Ihren zweiten Faktor. Bewahren Sie sie so auf, dass Sie sie ohne Ihr Gerät finden: Wenn Sie sie gesichert haben, werden sie nicht noch einmal gezeigt."},
 		Picture:  "QR-Code mit dem Schlüssel", Key: "Schlüssel", Code: "Code", Confirm: "Bestätigen", Back: "Zu Ihrem Konto",
+		Copy: "Kopieren", Copied: "Kopiert", Print: "Drucken",
 		Download: "Als Textdatei sichern", SavedThem: "Ich habe sie gesichert", Again: "Noch einmal anmelden",
 		Places: notice{"Ihre Konten", "Bei diesen ist dieser Browser angemeldet. Ein anderes finden Sie über Ihre E-Mail-Adresse."},
 		Find:   notice{"Ihr Konto", "Melden Sie sich an, um Ihr Konto zu sehen: Ihre Organisation wird über Ihre E-Mail-Adresse gefunden."},
@@ -86,6 +89,7 @@ var spokenOfFactors = []ownFactorWords{
 		Sent:     notice{"Confirmer votre téléphone", "Saisissez le code qui a été envoyé au {phone}."},
 		NewCodes: notice{"Vos nouveaux codes de secours", "Chacun remplace une fois votre second facteur. Conservez-les là où vous les trouverez sans votre appareil : une fois enregistrés, ils ne sont plus affichés."},
 		Picture:  "Code QR contenant la clé", Key: "Clé", Code: "Code", Confirm: "Confirmer", Back: "Vers votre compte",
+		Copy: "Copier", Copied: "Copié", Print: "Imprimer",
 		Download: "Enregistrer dans un fichier texte", SavedThem: "Je les ai enregistrés", Again: "Se reconnecter",
 		Places: notice{"Vos comptes", "Ce navigateur est connecté à ceux-ci. Un autre se trouve par votre adresse e-mail."},
 		Find:   notice{"Votre compte", "Connectez-vous pour voir votre compte : votre organisation se trouve par votre adresse e-mail."},

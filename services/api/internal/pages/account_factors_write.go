@@ -99,7 +99,7 @@ func (a *Account) writeCodes(w http.ResponseWriter, r *http.Request, status int,
 	page, _ := answer.(codesPage) // what codes returns
 	words := ownFactorWordsFor(accountWordsFor(r, page.lang).Lang)
 	if err := send(w, r, status, accountTemplates.Lookup("own codes"), "'self'", look(map[string]any{
-		"Words": words, "Lang": words.Lang, "Heading": words.NewCodes.Heading, "Text": words.NewCodes.Text,
+		"Scripted": true, "Words": words, "Lang": words.Lang, "Heading": words.NewCodes.Heading, "Text": words.NewCodes.Text,
 		"Lines": page.lines, "Path": page.path, "PageToken": page.token.Reveal(),
 	}, page.org)); err != nil {
 		a.refuse(w, r, err)

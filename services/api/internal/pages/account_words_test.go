@@ -52,6 +52,24 @@ func TestEveryLanguageSaysAllOfStrength(t *testing.T) {
 	}
 }
 
+// So it is with what it says of apps of others.
+func TestEveryLanguageSaysAllOfConsents(t *testing.T) {
+	t.Parallel()
+	for i, language := range spokenOfConsents {
+		want, got := map[string]string{}, map[string]string{}
+		texts(reflect.ValueOf(spokenOfConsents[0]), "", want)
+		texts(reflect.ValueOf(language), "", got)
+		for name, text := range got {
+			if strings.TrimSpace(text) == "" || !slices.Equal(fills(text), fills(want[name])) {
+				t.Errorf("%s: %s is %q, in English %q", language.Lang, name, text, want[name])
+			}
+		}
+		if len(spokenOfConsents) != len(spoken) || language.Lang != spoken[i].Lang {
+			t.Errorf("language %d of %d is %s", i, len(spokenOfConsents), language.Lang)
+		}
+	}
+}
+
 // So it is with what it says of second factors.
 func TestEveryLanguageSaysAllOfOwnFactors(t *testing.T) {
 	t.Parallel()

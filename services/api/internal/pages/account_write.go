@@ -21,7 +21,10 @@ var accountHTML string
 //go:embed account_factors.html
 var accountFactorsHTML string
 
-var accountTemplates = withLayout("account", accountHTML+accountFactorsHTML)
+//go:embed account_consents.html
+var accountConsentsHTML string
+
+var accountTemplates = withLayout("account", accountHTML+accountFactorsHTML+accountConsentsHTML)
 
 // ownSession is a session as the page shows it.
 type ownSession struct {
@@ -50,7 +53,7 @@ func (a *Account) write(w http.ResponseWriter, r *http.Request, status int, answ
 	fill := strings.NewReplacer("{place}", place, "{user}", secret.MaskEmail(page.of.User.Email.Written))
 	path := a.path(page.of)
 	err := send(w, r, status, accountTemplates.Lookup("account"), "'self'", look(map[string]any{
-		"Scripted": true, "New": newPasswordFor(words.Lang, page.username, page.hint), "Words": words, "Factors": shownFactors(page, words.Lang), "Path": path, "Lang": words.Lang, "Heading": words.Title.Heading, "Text": fill.Replace(words.Title.Text),
+		"Scripted": true, "New": newPasswordFor(words.Lang, page.username, page.hint), "Words": words, "Factors": shownFactors(page, words.Lang), "Consents": shownConsents(page, words.Lang), "Path": path, "Lang": words.Lang, "Heading": words.Title.Heading, "Text": fill.Replace(words.Title.Text),
 		"Sessions": shownSessions(page), "PageToken": page.token.Reveal(),
 		"SessionsAction": path + "/sessions", "PasswordAction": path + "/password", "SignOut": below(a.BaseURL, SignOutPath),
 	}, page.self.Org))
