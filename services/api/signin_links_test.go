@@ -189,6 +189,10 @@ func TestALinkThatIsOpenedElsewhereSignsNobodyInThere(t *testing.T) {
 		for range 12 {
 			b.next(b.step(waiting, "/login/shown", "code=123456"))
 		}
+		early := b.next(b.step(waiting, "/login/turn", "to=link"))
+		if strings.Contains(early.raw, `value="link_sent"`) {
+			t.Errorf("a code is asked for that nobody shows: %s", early.raw)
+		}
 		page := elsewhere.open(link).want(http.StatusOK)
 		for _, text := range []string{"Did you begin to sign in?", "Acme Test Ltd", "Shop", "127.0.0.0/24", "Show the code"} {
 			if !strings.Contains(page.raw, text) {
@@ -211,6 +215,18 @@ func TestALinkThatIsOpenedElsewhereSignsNobodyInThere(t *testing.T) {
 			t.Errorf("the code has signed a stranger in: %v", q)
 		}
 		wrong := b.next(b.step(waiting, "/login/shown", "code="+other(code)))
+		if !strings.Contains(wrong.raw, "Type it as the other browser shows it.") {
+			t.Errorf("a wrong code: %s", wrong.raw)
+		}
+		if malformed := b.next(b.step(waiting, "/login/shown", "code=12")); !strings.Contains(malformed.raw, "This code has six digits.") {
+			t.Errorf("no code: %s", malformed.raw)
+		}
+		// Whoever turns away from it finds back.
+		away := b.next(b.step(waiting, "/login/turn", "to=link"))
+		if !strings.Contains(away.raw, `name="to" value="link_sent"`) {
+			t.Errorf("no way back to the code: %s", away.raw)
+		}
+		wrong = b.next(b.step(away, "/login/turn", "to=link_sent"))
 		b.step(wrong, "/login/shown", "code="+code).wantCode(http.StatusSeeOther)
 		b.authorize(wanted(a, "prompt=none")).wantCode(http.StatusFound)
 		if q := elsewhere.authorize(wanted(a, "prompt=none")).wantBack(http.StatusFound); q.Get("error") != "login_required" {

@@ -122,6 +122,8 @@ func others(h at, links bool) (out []Step) {
 		ok   bool
 		from []Step
 	}{
+		// Whoever turned away from the code of another browser finds back to it.
+		{StepLinkSent, h.Elsewhere, []Step{StepPassword, StepLink, StepForgot, StepForgotSent}},
 		{StepPassword, passwords, []Step{StepLink, StepLinkSent, StepForgot, StepForgotSent}},
 		{StepLink, links, []Step{StepPassword, StepLinkSent}},
 		{StepForgot, passwords, []Step{StepPassword, StepForgotSent}},

@@ -78,7 +78,7 @@ func (m *machine) turns() bool {
 		return false
 	}
 	to := pick(m, []flow.Step{
-		flow.StepAddress, flow.StepPassword, flow.StepLink, flow.StepForgot, flow.StepCode, flow.StepRecovery, flow.StepRecovery, flow.StepEnrolApp, flow.StepEnrolPhone,
+		flow.StepAddress, flow.StepPassword, flow.StepLink, flow.StepLinkSent, flow.StepForgot, flow.StepCode, flow.StepRecovery, flow.StepRecovery, flow.StepEnrolApp, flow.StepEnrolPhone,
 		flow.StepCodes, flow.StepRenew, flow.StepConsent, flow.StepLeave, flow.StepFinished,
 	}, "to")
 	if offers := m.offers(v); len(offers) > 0 && m.upTo(1, "offered") == 1 {

@@ -228,6 +228,11 @@ func (m *machine) offers(v *visit) []flow.Step {
 		}
 	}
 	switch m.page(v) {
+	case flow.StepPassword, flow.StepLink, flow.StepForgot, flow.StepForgotSent:
+		add(flow.StepLinkSent, v.elsewhere != nil) // to the code of the other browser
+	default:
+	}
+	switch m.page(v) {
 	case flow.StepPassword:
 		add(flow.StepLink, links)
 		add(flow.StepForgot, true)

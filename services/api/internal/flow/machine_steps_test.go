@@ -12,11 +12,10 @@ import (
 	"countersign.dev/services/api/internal/session"
 )
 
-// The pages before anything is proven; a password is also taken at the second
-// factor, from a tab of before.
+// The pages before anything is proven; a password is taken at each of them.
 var (
 	firstPages    = []flow.Step{flow.StepPassword, flow.StepLink, flow.StepLinkSent, flow.StepForgot, flow.StepForgotSent}
-	passwordPages = append([]flow.Step{flow.StepAddress, flow.StepCode, flow.StepRecovery}, firstPages...)
+	passwordPages = append([]flow.Step{flow.StepAddress}, firstPages...)
 	enrolPages    = []flow.Step{flow.StepEnrolApp, flow.StepEnrolPhone, flow.StepEnrolSent}
 )
 

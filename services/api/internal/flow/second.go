@@ -148,7 +148,8 @@ func (s *Service) orLate(ctx context.Context, h at, err error) error {
 
 // afresh is the flow at its first half, with nothing proven or half enrolled.
 func (h at) afresh() at {
-	h.UserID, h.SessionID, h.Login, h.Recovered, h.Enrolling, h.Step = "", "", nil, false, enrolling{}, StepPassword
+	h.UserID, h.SessionID, h.Login, h.Recovered, h.Step = "", "", nil, false, StepPassword
+	h.Enrolling, h.Sent, h.SendAt = enrolling{}, false, time.Time{}
 	return h
 }
 

@@ -54,19 +54,16 @@ func (h at) caller(b Browser) link.Caller {
 // browser goes to the page again, which says it; nobody learns from it whether
 // the address has a user.
 func (s *Service) Password(ctx context.Context, flow secret.Text, b Browser, email string, plain secret.Text) (Outcome, error) {
-	// Also of a page from before: whoever had come further begins again with it,
-	// as long as nothing is complete.
-	h, out, ok, err := s.open(ctx, flow, b, StepPassword, StepAddress, StepLink, StepLinkSent, StepForgot, StepForgotSent, StepCode, StepRecovery)
+	// In whichever tab it is typed, as long as nothing is proven. Later it is the
+	// form of a page that is over, and must not undo what was proven since.
+	h, out, ok, err := s.open(ctx, flow, b, StepAddress, StepPassword, StepLink, StepLinkSent, StepForgot, StepForgotSent)
 	if !ok || err != nil {
 		return out, err
-	}
-	if h.Recovered { // nothing but an enrolment is open
-		return out, nil
 	}
 	if !h.app.Allows(app.Password) {
 		return Outcome{}, ErrMethod
 	}
-	h.Step, h.UserID, h.SessionID, h.Typed = StepPassword, "", "", short(email)
+	h.Step, h.Typed = StepPassword, short(email)
 	v, err := s.Passwords.Challenge(ctx, h.caller(b), email, plain, b.Source)
 	switch {
 	case err != nil:

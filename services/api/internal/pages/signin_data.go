@@ -20,7 +20,7 @@ func (p *SignIn) data(page signInPage, words *signInWords) (map[string]any, erro
 	data := map[string]any{
 		"Words": words, "Lang": words.Lang, "Scripted": true, "View": view, "Step": string(view.Step),
 		"Heading": fill.Replace(words.Steps[view.Step].Heading), "Text": fill.Replace(words.text(view)), "SendText": fill.Replace(words.SendText),
-		"Said": words.about(view.Said, view.Until.Sub(p.Now())), "Asks": slices.Contains(askingSteps, view.Step), "Password": view.Step == flow.StepPassword,
+		"Said": words.about(view, view.Until.Sub(p.Now())), "Asks": slices.Contains(askingSteps, view.Step), "Password": view.Step == flow.StepPassword,
 		"Turns":   words.turns(view.Others),
 		"Request": page.request.Reveal(), "PageToken": page.token.Reveal(), "To": p.targets(page.request),
 		"Wait": wait, "WaitText": words.waitText(wait), "Scopes": words.scopes(view.Scopes), "GoOn": fill.Replace(words.goOn(view)),

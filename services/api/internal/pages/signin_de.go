@@ -25,6 +25,7 @@ var signInGerman = signInWords{
 	Turns: map[flow.Step]string{
 		flow.StepAddress: "Andere Adresse benutzen", flow.StepPassword: "Mit Passwort anmelden", flow.StepLink: "Mit einem Link per E-Mail anmelden",
 		flow.StepForgot: "Ich habe mein Passwort vergessen", flow.StepCode: "Code der App oder des Telefons benutzen", flow.StepRecovery: "Wiederherstellungscode benutzen",
+		flow.StepLinkSent: "Code eingeben, den ein anderer Browser zeigt",
 		flow.StepEnrolApp: "Authenticator-App einrichten", flow.StepEnrolPhone: "SMS an ein Telefon benutzen",
 	},
 	Said: map[flow.Said]string{
@@ -50,6 +51,14 @@ var signInGerman = signInWords{
 		flow.OtherOrg:  "Mit dieser Adresse können Sie sich bei dieser App nicht anmelden.",
 		flow.Changed:   "Ihr Passwort ist festgelegt. Melden Sie sich damit an.",
 		flow.OneADay:   "Sie haben heute schon einen Wiederherstellungscode benutzt. Ein weiterer gilt morgen.",
+	},
+	ByMail: map[flow.Said]string{
+		flow.WrongCode: "Dieser Code ist falsch. Geben Sie ihn so ein, wie ihn der andere Browser zeigt.",
+		flow.NoCode:    "Dieser Code hat sechs Ziffern. Geben Sie ihn so ein, wie ihn der andere Browser zeigt.",
+		flow.Used:      "Dieser Code wurde schon benutzt. Lassen Sie sich einen neuen Link senden.",
+		flow.NotSent:   "Dieser Code gilt jetzt nicht. Öffnen Sie den Link in der E-Mail, oder lassen Sie sich einen neuen senden.",
+		flow.Refused:   "An diese Adresse kann gerade keine weitere E-Mail gesendet werden.",
+		flow.Shut:      "Zu viele Codes waren falsch: Es wird keiner mehr angenommen. Fragen Sie, wer die App betreibt.",
 	},
 	Scopes: map[string]string{
 		"openid": "wer Sie sind: eine Kennung von Ihnen", "profile": "Ihren Namen", "email": "Ihre E-Mail-Adresse", "phone": "Ihre Telefonnummer",

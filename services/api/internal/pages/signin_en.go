@@ -25,6 +25,7 @@ var signInEnglish = signInWords{
 	Turns: map[flow.Step]string{
 		flow.StepAddress: "Use another address", flow.StepPassword: "Sign in with a password", flow.StepLink: "Sign in with a link by e-mail",
 		flow.StepForgot: "I have forgotten my password", flow.StepCode: "Use a code of the app or phone", flow.StepRecovery: "Use a recovery code",
+		flow.StepLinkSent: "Type the code that another browser shows",
 		flow.StepEnrolApp: "Set up an authenticator app", flow.StepEnrolPhone: "Use text messages to a phone",
 	},
 	Said: map[flow.Said]string{
@@ -50,6 +51,14 @@ var signInEnglish = signInWords{
 		flow.OtherOrg:  "You cannot sign in to this app with that address.",
 		flow.Changed:   "Your password is set. Sign in with it.",
 		flow.OneADay:   "You have used a recovery code already today. Another one is good tomorrow.",
+	},
+	ByMail: map[flow.Said]string{
+		flow.WrongCode: "This code is wrong. Type it as the other browser shows it.",
+		flow.NoCode:    "This code has six digits. Type it as the other browser shows it.",
+		flow.Used:      "This code was used already. Have another link sent.",
+		flow.NotSent:   "This code is not good now. Open the link in the mail, or have another one sent.",
+		flow.Refused:   "No other mail can be sent to this address now.",
+		flow.Shut:      "Too many codes were wrong: none is taken any more. Ask whoever runs the app.",
 	},
 	Scopes: map[string]string{
 		"openid": "who you are: an identifier of you", "profile": "your name", "email": "your e-mail address", "phone": "your phone number",

@@ -25,6 +25,7 @@ var signInFrench = signInWords{
 	Turns: map[flow.Step]string{
 		flow.StepAddress: "Utiliser une autre adresse", flow.StepPassword: "Se connecter avec un mot de passe", flow.StepLink: "Se connecter avec un lien par e-mail",
 		flow.StepForgot: "J’ai oublié mon mot de passe", flow.StepCode: "Utiliser un code de l’application ou du téléphone", flow.StepRecovery: "Utiliser un code de secours",
+		flow.StepLinkSent: "Saisir le code que montre un autre navigateur",
 		flow.StepEnrolApp: "Configurer une application d’authentification", flow.StepEnrolPhone: "Utiliser des SMS vers un téléphone",
 	},
 	Said: map[flow.Said]string{
@@ -50,6 +51,14 @@ var signInFrench = signInWords{
 		flow.OtherOrg:  "Cette adresse ne permet pas de se connecter à cette application.",
 		flow.Changed:   "Votre mot de passe est enregistré. Connectez-vous avec celui-ci.",
 		flow.OneADay:   "Vous avez déjà utilisé un code de secours aujourd’hui. Un autre sera valable demain.",
+	},
+	ByMail: map[flow.Said]string{
+		flow.WrongCode: "Ce code est erroné. Saisissez-le tel que l’autre navigateur l’affiche.",
+		flow.NoCode:    "Ce code a six chiffres. Saisissez-le tel que l’autre navigateur l’affiche.",
+		flow.Used:      "Ce code a déjà servi. Faites-vous envoyer un autre lien.",
+		flow.NotSent:   "Ce code n’est pas valable maintenant. Ouvrez le lien de l’e-mail, ou faites-vous en envoyer un autre.",
+		flow.Refused:   "Aucun autre e-mail ne peut être envoyé à cette adresse pour le moment.",
+		flow.Shut:      "Trop de codes étaient erronés : aucun n’est plus accepté. Demandez à qui gère l’application.",
 	},
 	Scopes: map[string]string{
 		"openid": "qui vous êtes : un identifiant", "profile": "votre nom", "email": "votre adresse e-mail", "phone": "votre numéro de téléphone",

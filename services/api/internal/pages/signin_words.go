@@ -19,7 +19,8 @@ type signInWords struct {
 	Steps   map[flow.Step]notice
 	Turns   map[flow.Step]string // what a button says that turns to the step
 	Said    map[flow.Said]string
-	Scopes  map[string]string // what an app of that scope gets, as an item of a list
+	ByMail  map[flow.Said]string // in place of Said, at the steps of mails
+	Scopes  map[string]string    // what an app of that scope gets, as an item of a list
 	// What stands in place of the text of a step, or below it.
 	Then, ThenAccount            string // of StepPassword: where it goes then
 	CodeOfApp, CodeOfEither      string // of StepCode

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,10 +61,17 @@ func originOf(uri string) string {
 	return u.Scheme + ":"
 }
 
+// mailSteps are those at which all that is sent is a mail, and the one code there
+// may be is that of a link that was opened in another browser.
+var mailSteps = []flow.Step{flow.StepPassword, flow.StepLink, flow.StepLinkSent, flow.StepForgot, flow.StepForgotSent}
+
 // about says what became of the last try, and for how long to wait. It is empty
 // where there is nothing to say.
-func (l *signInWords) about(said flow.Said, wait time.Duration) string {
-	text := l.Said[said]
+func (l *signInWords) about(view flow.View, wait time.Duration) string {
+	text := l.Said[view.Said]
+	if own, ok := l.ByMail[view.Said]; ok && slices.Contains(mailSteps, view.Step) {
+		text = own
+	}
 	if wait <= 0 {
 		return text
 	}
