@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"os"
+	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -11,8 +12,9 @@ import (
 
 // Accessible judges the page with axe-core, the file of which is handed in, and
 // fails the test for each rule that it breaks. The debugger runs it, so that
-// the content policy of the page stays as it is.
-func (t *Tab) Accessible(library string) {
+// the content policy of the page stays as it is. Rules are the names of those to
+// judge by; without one it is by all.
+func (t *Tab) Accessible(library string, rules ...string) {
 	t.tb.Helper()
 	text, err := os.ReadFile(library)
 	if err != nil {
@@ -26,7 +28,11 @@ func (t *Tab) Accessible(library string) {
 		_, err := chromedp.Evaluate[bool](string(text)+"\n;typeof axe === 'object'")(ctx, target)
 		return err
 	}))
-	const judge = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(
+	options := `{resultTypes: ["violations"]}`
+	if len(rules) > 0 {
+		options = `{resultTypes: ["violations"], runOnly: ["` + strings.Join(rules, `", "`) + `"]}`
+	}
+	judge := `axe.run(document, ` + options + `).then(r => r.violations.map(
 		v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html).join(" ")))`
 	for _, violation := range Script[[]string](t, judge) {
 		t.tb.Errorf("%s is not accessible: %s", t.Location(), violation)

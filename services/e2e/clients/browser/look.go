@@ -15,10 +15,12 @@ type Look struct {
 	NoScript bool // scripts of pages do not run
 	Dark     bool // the system's colours are dark
 	Phone    bool // a small screen, held upright
+	Narrow   bool // the narrowest one that is still in use, held upright
 }
 
 // Sizes of screens, in CSS pixels.
 const (
+	narrowWidth, narrowHeight   = 320, 568
 	phoneWidth, phoneHeight     = 375, 667
 	desktopWidth, desktopHeight = 1280, 800
 )
@@ -26,7 +28,10 @@ const (
 // wear makes a tab look so.
 func (l Look) wear() chromedp.Action[chromedp.Void] {
 	size := chromedp.EmulateViewport(desktopWidth, desktopHeight)
-	if l.Phone {
+	switch {
+	case l.Narrow:
+		size = chromedp.EmulateViewport(narrowWidth, narrowHeight, chromedp.EmulateMobile)
+	case l.Phone:
 		size = chromedp.EmulateViewport(phoneWidth, phoneHeight, chromedp.EmulateMobile, chromedp.EmulateScale(2))
 	}
 	return chromedp.Steps(size, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -45,6 +50,13 @@ func (l Look) wear() chromedp.Action[chromedp.Void] {
 		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: l.NoScript})
 		return err
 	}))
+}
+
+// Wear changes what the person looks with, without loading the page again.
+func (t *Tab) Wear(look Look) {
+	t.tb.Helper()
+	t.look = look
+	t.run("look with something else", look.wear())
 }
 
 // Picture is the whole page as PNG.
