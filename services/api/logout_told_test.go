@@ -46,27 +46,31 @@ func TestALogoutWaitsForNoApp(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		}
-		t.Cleanup(func() { close(release) }) // after all that follows, and before the app stops
-		ends := func() {
+		var hanging []string // as many as are told at a time, and one more
+		for range 9 {
+			hanging = append(hanging, s.listens(hangs))
+		}
+		t.Cleanup(func() { close(release) }) // after all that follows, and before the apps stop
+		ends := func(app string) {
 			t.Helper()
 			b := s.browser()
-			l := s.signIn(b, s.listens(hangs), s.user)
+			l := s.signIn(b, app, s.user)
 			b.end("id_token_hint="+l.id, "post_logout_redirect_uri="+afterLogout).wantTo(afterLogout)
 			if s.lives(l) {
 				t.Error("the session is good")
 			}
 		}
-		for range 8 { // as many as are told at a time
-			ends()
+		for _, app := range hanging[:8] {
+			ends(app)
 		}
 		for range 8 {
 			select {
 			case <-held:
 			case <-time.After(hears):
-				t.Fatal("the app does not hear of a logout")
+				t.Fatal("the apps do not hear of a logout")
 			}
 		}
-		ends() // while each of those hangs
+		ends(hanging[8]) // while each of those hangs
 	})
 }
 
