@@ -252,8 +252,8 @@ func (s *Service) Current(ctx context.Context, l Login) error {
 }
 
 // wait lets a login wait. One of the same page in which a recovery code was used
-// meanwhile stays: that proof is used up, and a password that took its time in
-// another tab proves nothing beside it.
+// meanwhile stays: that proof is used up, and the same password that took its
+// time in another tab proves nothing beside it.
 func (s *Service) wait(ctx context.Context, l Login) error {
 	value, err := json.Marshal(l)
 	if err != nil {
@@ -261,7 +261,7 @@ func (s *Service) wait(ctx context.Context, l Login) error {
 	}
 	for {
 		before, stored, err := s.waiting(ctx, l.RequestID, l.Tenant, l.UserID, l.ClientID)
-		if err != nil || slices.Contains(before.AMR, grant.Recovery) {
+		if err != nil || before.Password == l.Password && slices.Contains(before.AMR, grant.Recovery) {
 			return err
 		}
 		if stored == nil { // none, or one that counts no more

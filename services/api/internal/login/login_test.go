@@ -83,4 +83,19 @@ func TestAPasswordTakesNoRecoveryCodeAway(t *testing.T) {
 	if err != nil || !waited || !slices.Equal(done.Login.AMR, []string{grant.Password, grant.Recovery, grant.App}) {
 		t.Errorf("the new factor: %+v, %v, %v", done, waited, err)
 	}
+
+	// Of another password it does: the login of the old one comes to nothing.
+	if began, err := s.Complete(t.Context(), half); err != nil || !began.MFARequired {
+		t.Fatalf("%+v, %v", began, err)
+	}
+	if used, err := s.Recovered(t.Context(), "r", at, "ana", "shop"); err != nil || !used {
+		t.Fatalf("a recovery code: %v, %v", used, err)
+	}
+	half.Password = 2
+	if began, err := s.Complete(t.Context(), half); err != nil || !began.MFARequired {
+		t.Fatalf("another password: %+v, %v", began, err)
+	}
+	if done, waited, err := s.Reenrolled(t.Context(), "r", at, "ana", "shop", grant.App); err != nil || waited {
+		t.Errorf("with another password: %+v, %v, %v", done, waited, err)
+	}
 }
