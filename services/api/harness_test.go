@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,18 +103,48 @@ func (p *parts) prepare(t *testing.T) {
 	}
 	if p.delivery.IsZero() {
 		p.delivery, p.seal, p.index = seal.NewKey(), seal.NewKey(), seal.NewKey()
-		admin, err := api.Operator(t.Context(), api.OperatorConfig{DatabaseURL: secret.New(p.database), SealKeys: p.seal, InsecureDev: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := admin.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := admin.Close(); err != nil {
+		if err := furnish(p.database); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
+
+// furnish makes the tables of an empty database.
+func furnish(database string) error {
+	file, embedded := strings.CutPrefix(database, "sqlite:")
+	if !embedded {
+		return migrate(database)
+	}
+	content, err := migrated()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, content, 0o600)
+}
+
+func migrate(database string) error {
+	ctx := context.Background()
+	admin, err := api.Operator(ctx, api.OperatorConfig{DatabaseURL: secret.New(database), SealKeys: seal.NewKey(), InsecureDev: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(admin.Migrate(ctx), admin.Close())
+}
+
+// migrated is the file of an empty database. It is made once and copied: under
+// the race detector SQLite takes a second for all the migrations.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "migrated")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "test.db")
+	if err := migrate("sqlite:" + file); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file) //nolint:gosec // its name is ours
+})
 
 // open starts a service on the parts. Called twice it starts two processes'
 // worth of services on the same state.
