@@ -12,10 +12,6 @@ import (
 	"countersign.dev/services/api/internal/tenant"
 )
 
-// Language brings a language tag into one form: de-AT, zh-Hant-TW. It is empty
-// for what is none.
-func Language(tag string) string { return tenant.Language(tag) }
-
 func checkKind(kind string) error {
 	if !slices.Contains(wording.Kinds(), kind) {
 		return fault.Newf(fault.Invalid, "invalid_parameter", "kind must be one of: %s", strings.Join(wording.Kinds(), " "))
@@ -41,7 +37,7 @@ func (in Change) apply(t *Template, sample wording.Values) error {
 		}
 		return nil
 	}
-	tag := Language(*in.Locale)
+	tag := tenant.Language(*in.Locale)
 	if tag == "" {
 		return fault.New(fault.Invalid, "invalid_parameter", "locale must be a language tag, such as en or de-AT")
 	}
@@ -94,7 +90,7 @@ func (s *Service) Preview(org tenant.Organization, in Trial) (Shown, error) {
 		return Shown{}, err
 	}
 	v := s.sample(org)
-	v.Locale, v.GivenName = Language(in.Locale), in.GivenName
+	v.Locale, v.GivenName = tenant.Language(in.Locale), in.GivenName
 	if v.Locale == "" {
 		return Shown{}, fault.New(fault.Invalid, "invalid_parameter", "locale must be a language tag, such as en or de-AT")
 	}

@@ -203,7 +203,7 @@ func (c Contents) In(person, org string) *event.Words {
 		}
 	}
 	for _, locale := range []string{person, org} {
-		for tag := Language(locale); tag != ""; tag = tag[:max(strings.LastIndex(tag, "-"), 0)] {
+		for tag := tenant.Language(locale); tag != ""; tag = tag[:max(strings.LastIndex(tag, "-"), 0)] {
 			if words, ok := c[tag]; ok {
 				return &event.Words{Locale: tag, Subject: words.Subject, Text: words.Text, HTML: words.HTML}
 			}

@@ -58,3 +58,15 @@ func TestNames(t *testing.T) {
 		t.Errorf("CleanName = %q, %v", got, err)
 	}
 }
+
+func TestLanguagesHaveOneForm(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"de": "de", "DE": "de", "de-at": "de-AT", "de_AT": "de-AT", "ZH-hant-tw": "zh-Hant-TW", "es-419": "es-419", "sr-Latn": "sr-Latn",
+		"": "", "x": "", "de-": "", "de AT": "", "d\u00e9": "", "de-AT-x-y-z-w": "", "deutsch": "", "de\n": "",
+	} {
+		if got := tenant.Language(in); got != want {
+			t.Errorf("Language(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
