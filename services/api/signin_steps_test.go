@@ -111,6 +111,10 @@ func TestARecoveryCodeLeadsToAnEnrolment(t *testing.T) {
 
 	b = h.browser()
 	page = b.at(b.submit(b.ana(a, "/login/code"), "/login/turn", "to=recovery"), "/login/recovery")
+	page = b.at(b.submit(page, "/login/recovery", "code=123456"), "/login/recovery")
+	if !strings.Contains(page.raw, "four groups of four") {
+		t.Errorf("an app's code in place of a recovery code: %s", page.raw)
+	}
 	page = b.at(b.submit(page, "/login/recovery", "code=AAAA-AAAA-AAAA-AAAA"), "/login/recovery")
 	used := b.fill(page, "/login/recovery", "code="+strings.ToLower(codes[1]))
 	page = b.at(b.visit(http.MethodPost, "/login/recovery", used), "/login/confirm")

@@ -98,28 +98,29 @@ type Said string
 
 // What the page may have to say.
 const (
-	Wrong     Said = "wrong"     // address or password, without telling which
-	Paused    Said = "paused"    // for a while: Until
-	Off       Said = "off"       // the password takes no more tries
-	Busy      Said = "busy"      // nothing was compared
-	Late      Said = "late"      // the first half was too long ago
-	WrongCode Said = "code"      // of a second factor
-	NoCode    Said = "malformed" // that was none
-	Used      Said = "used"      // a right code, once more
-	NotSent   Said = "not_sent"  // no code was sent that could be compared
-	Sent      Said = "sent"      // a code, just now
-	Refused   Said = "refused"   // to send another one so soon
-	Shut      Said = "shut"      // the second factors take no codes
-	Lapsed    Said = "lapsed"    // the password is so old that a link alone replaces it
-	Weak      Said = "weak"      // the new password: see Advice
-	NoRenewal Said = "renewal"   // the new password was not taken, for a reason that is none of it
-	NoNumber  Said = "number"    // no phone that can get codes here
-	NotSaved  Said = "not_saved" // the box was not ticked
-	Stale     Said = "stale"     // the enrolment took too long, or was replaced by another: here is a new one
-	NoAddress Said = "address"   // that is no address
-	OtherOrg  Said = "other_org" // the address is of another organization
-	Changed   Said = "changed"   // the password was set; sign in with it
-	OneADay   Said = "one_a_day" // a second recovery code within a day
+	Wrong     Said = "wrong"       // address or password, without telling which
+	Paused    Said = "paused"      // for a while: Until
+	Off       Said = "off"         // the password takes no more tries
+	Busy      Said = "busy"        // nothing was compared
+	Late      Said = "late"        // the first half was too long ago
+	WrongCode Said = "code"        // of a second factor
+	NoCode    Said = "malformed"   // that was none
+	NoRecover Said = "no_recovery" // that was no recovery code
+	Used      Said = "used"        // a right code, once more
+	NotSent   Said = "not_sent"    // no code was sent that could be compared
+	Sent      Said = "sent"        // a code, just now
+	Refused   Said = "refused"     // to send another one so soon
+	Shut      Said = "shut"        // the second factors take no codes
+	Lapsed    Said = "lapsed"      // the password is so old that a link alone replaces it
+	Weak      Said = "weak"        // the new password: see Advice
+	NoRenewal Said = "renewal"     // the new password was not taken, for a reason that is none of it
+	NoNumber  Said = "number"      // no phone that can get codes here
+	NotSaved  Said = "not_saved"   // the box was not ticked
+	Stale     Said = "stale"       // the enrolment took too long, or was replaced by another: here is a new one
+	NoAddress Said = "address"     // that is no address
+	OtherOrg  Said = "other_org"   // the address is of another organization
+	Changed   Said = "changed"     // the password was set; sign in with it
+	OneADay   Said = "one_a_day"   // a second recovery code within a day
 )
 
 // What may go wrong, as somebody reads it who looks at a page.

@@ -214,7 +214,7 @@ func (s *Service) Recover(ctx context.Context, flow secret.Text, b Browser, type
 	}
 	code, err := s.Factors.ReadRecovery(ctx, b.Source, typed)
 	if err != nil {
-		return out, s.notCompared(ctx, h.held, err, NoCode)
+		return out, s.notCompared(ctx, h.held, err, NoRecover)
 	}
 	checked, err := s.Factors.Validate(ctx, half.whose, code)
 	if err != nil || !checked.OK() {

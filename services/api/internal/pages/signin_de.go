@@ -36,6 +36,7 @@ var signInGerman = signInWords{
 		flow.Late:      "Seit der Eingabe Ihres Passworts ist zu viel Zeit vergangen. Bitte melden Sie sich noch einmal an.",
 		flow.WrongCode: "Dieser Code ist falsch.",
 		flow.NoCode:    "Ein Code hat sechs oder acht Ziffern.",
+		flow.NoRecover: "Ein Wiederherstellungscode hat vier Gruppen aus vier Buchstaben und Ziffern.",
 		flow.Used:      "Dieser Code wurde schon benutzt. Warten Sie auf den nächsten.",
 		flow.NotSent:   "Das ist kein Code, der jetzt gilt. Fordern Sie einen neuen an.",
 		flow.Sent:      "Ein Code ist unterwegs an Ihr Telefon.",

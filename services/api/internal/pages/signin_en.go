@@ -36,6 +36,7 @@ var signInEnglish = signInWords{
 		flow.Late:      "Too much time has passed since you gave your password. Please sign in again.",
 		flow.WrongCode: "This code is wrong.",
 		flow.NoCode:    "A code has six or eight digits.",
+		flow.NoRecover: "A recovery code has four groups of four letters and digits.",
 		flow.Used:      "This code was used already. Wait for the next one.",
 		flow.NotSent:   "This is not a code that is good now. Ask for another one.",
 		flow.Sent:      "A code is on its way to your phone.",

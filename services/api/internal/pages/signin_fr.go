@@ -36,6 +36,7 @@ var signInFrench = signInWords{
 		flow.Late:      "Trop de temps a passé depuis la saisie de votre mot de passe. Reconnectez-vous.",
 		flow.WrongCode: "Ce code est erroné.",
 		flow.NoCode:    "Un code a six ou huit chiffres.",
+		flow.NoRecover: "Un code de secours a quatre groupes de quatre lettres et chiffres.",
 		flow.Used:      "Ce code a déjà servi. Attendez le suivant.",
 		flow.NotSent:   "Ce n’est pas un code valable en ce moment. Demandez-en un autre.",
 		flow.Sent:      "Un code est en route vers votre téléphone.",
