@@ -143,7 +143,7 @@ var migrated = sync.OnceValues(func() ([]byte, error) {
 	if err := migrate("sqlite:" + file); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(file) //nolint:gosec // its name is ours
+	return os.ReadFile(file)
 })
 
 // open starts a service on the parts. Called twice it starts two processes'

@@ -261,7 +261,7 @@ func (s *Service) wait(ctx context.Context, l Login) error {
 	}
 	for {
 		before, stored, err := s.waiting(ctx, l.RequestID, l.Tenant, l.UserID, l.ClientID)
-		if err != nil || before.Password == l.Password && slices.Contains(before.AMR, grant.Recovery) {
+		if number := before.Password; err != nil || number == l.Password && slices.Contains(before.AMR, grant.Recovery) {
 			return err
 		}
 		if stored == nil { // none, or one that counts no more
