@@ -111,7 +111,11 @@ func (t *Tab) Download(selector string) (name, content string) {
 			if err != nil {
 				t.tb.Fatal(err)
 			}
-			return filepath.Base(files[0]), string(text)
+			// The browser takes the name with an empty file, and moves the whole
+			// one there afterwards.
+			if len(text) > 0 {
+				return filepath.Base(files[0]), string(text)
+			}
 		}
 		select {
 		case <-tick.C:
