@@ -15,6 +15,9 @@ import (
 const (
 	// callsAtOnce bounds the requests of all persons together.
 	callsAtOnce = 12
+	// personsAtOnce bounds those who are under way: the hashes of their first
+	// codes are spread over the run, and somebody asks for a code all the time.
+	personsAtOnce = 5 * callsAtOnce
 	// codesEach is how many codes each person asks for: as many as a number may
 	// get at once, since the first of them costs the api five hashes.
 	codesEach = 5
@@ -32,7 +35,8 @@ const (
 // lives.
 type crowd struct {
 	*scene
-	turn chan struct{}
+	turn  chan struct{} // callsAtOnce of them
+	seats chan struct{} // personsAtOnce of them
 
 	mu   sync.Mutex
 	asks []ask
@@ -45,7 +49,9 @@ type crowd struct {
 	unasked int
 }
 
-func (s *scene) crowd() *crowd { return &crowd{scene: s, turn: make(chan struct{}, callsAtOnce)} }
+func (s *scene) crowd() *crowd {
+	return &crowd{scene: s, turn: make(chan struct{}, callsAtOnce), seats: make(chan struct{}, personsAtOnce)}
+}
 
 // begin lets persons start, from the first one on. The channel is closed when
 // all of them are done.
@@ -53,13 +59,17 @@ func (c *crowd) begin(first, persons int) <-chan struct{} {
 	return c.each(persons, func(i int) { c.person(first + i) })
 }
 
-// each lets n persons do something, all at once as far as the turns allow. The
-// channel is closed when all of them are done.
+// each lets n persons do something, all at once as far as seats and turns allow.
+// The channel is closed when all of them are done.
 func (c *crowd) each(n int, do func(i int)) <-chan struct{} {
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
-		all.Go(func() { do(i) })
+		all.Go(func() {
+			c.seats <- struct{}{}
+			defer func() { <-c.seats }()
+			do(i)
+		})
 	}
 	go func() { // ends with the persons; await waits for it
 		all.Wait()
