@@ -74,6 +74,7 @@ func mistakes(t *testing.T, route pipeline.Route) (found []string) {
 		must(false, "takes a credential that nobody knows")
 	}
 	must(!route.Fresh || route.Credential == pipeline.Browser, "asks for a fresh proof, and takes no session")
+	must(route.Page || route.Cookie == "" && !route.Sessions, "reads cookies of a browser and is no page")
 	must(!route.Page || !route.CORS, "is a page that other origins may call")
 	switch route.Reach {
 	case pipeline.Organization, pipeline.Remembered:

@@ -41,6 +41,8 @@ func TestWhoMayAskTheDemo(t *testing.T) {
 		"at a name of a stranger":          {settled(), "POST", "http://evil.example" + signOutPath, nil, 303, base + Path},
 		"a form of another site":           {settled(), "POST", base + signInPath, []string{"Sec-Fetch-Site", "cross-site"}, 403, ""},
 		"a form of an older browser":       {settled(), "POST", base + signOutPath, []string{"Origin", "https://evil.example"}, 403, ""},
+		"a form of a neighbour":            {settled(), "POST", base + signOutPath, []string{"Sec-Fetch-Site", "same-site"}, 403, ""},
+		"a form from a sandbox":            {settled(), "POST", base + signInPath, []string{"Origin", "null"}, 403, ""},
 		"a sign-out of nobody":             {settled(), "POST", base + signOutPath, nil, 303, Path},
 		"a code that nobody has asked for": {settled(), "GET", base + CallbackPath + "?code=x&state=y", nil, 400, ""},
 		"another path":                     {settled(), "GET", base + Path + "/else", nil, 404, ""},
