@@ -113,7 +113,6 @@ const (
 	Shut      Said = "shut"        // the second factors take no codes
 	Lapsed    Said = "lapsed"      // the password is so old that a link alone replaces it
 	Weak      Said = "weak"        // the new password: see Advice
-	NoRenewal Said = "renewal"     // the new password was not taken, for a reason that is none of it
 	NoNumber  Said = "number"      // no phone that can get codes here
 	NotSaved  Said = "not_saved"   // the box was not ticked
 	Stale     Said = "stale"       // the enrolment took too long, or was replaced by another: here is a new one

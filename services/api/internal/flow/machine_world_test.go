@@ -171,8 +171,6 @@ func (w *world) Begin(_ context.Context, n grant.New) (grant.Grant, secret.Text,
 	return grant.Grant{ID: id.UUID()}, secret.New(fmt.Sprint("code-", len(w.grants))), nil
 }
 
-func (*world) Revoke(context.Context, tenant.ID, string) error { return nil }
-
 // kept is the store of sessions.
 type kept struct{ *world }
 

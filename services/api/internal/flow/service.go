@@ -92,7 +92,6 @@ type Logins interface {
 // Grants make codes.
 type Grants interface {
 	Begin(ctx context.Context, n grant.New) (grant.Grant, secret.Text, error)
-	Revoke(ctx context.Context, t tenant.ID, grantID string) error
 }
 
 // Hints read ID tokens of ours, also expired ones.

@@ -44,7 +44,6 @@ var signInGerman = signInWords{
 		flow.Shut:      "Ihre zweiten Faktoren nehmen keine Codes mehr an. Bitten Sie den Betreiber der App, sie neu einzurichten.",
 		flow.Lapsed:    "Ihr Passwort war richtig, ist aber zu alt, um hier geändert zu werden. Fordern Sie einen Link an, mit dem Sie ein neues festlegen.",
 		flow.Weak:      "Dieses Passwort wurde nicht angenommen.",
-		flow.NoRenewal: "Dieses Passwort konnte nicht festgelegt werden. Versuchen Sie es noch einmal, oder fordern Sie einen Link an, mit dem Sie ein neues festlegen.",
 		flow.NoNumber:  "Das ist keine Nummer eines Telefons, das hier Codes bekommen kann. Geben Sie sie mit der Ländervorwahl ein.",
 		flow.NotSaved:  "Sichern Sie erst die Codes und haken Sie dann das Kästchen an.",
 		flow.Stale:     "Was Sie hier einzurichten begonnen hatten, gilt nicht mehr. Bitte beginnen Sie noch einmal.",

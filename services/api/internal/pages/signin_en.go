@@ -44,7 +44,6 @@ var signInEnglish = signInWords{
 		flow.Shut:      "Your second factors take no codes any more. Ask whoever runs the app to set them up anew.",
 		flow.Lapsed:    "Your password was right, and is too old to be changed here. Have a link sent to set another one.",
 		flow.Weak:      "This password was not taken.",
-		flow.NoRenewal: "This password could not be set. Try again, or have a link sent to set another one.",
 		flow.NoNumber:  "This is no number of a phone that can get codes here. Type it with its country code.",
 		flow.NotSaved:  "Save the codes first, then tick the box.",
 		flow.Stale:     "What you had begun to set up here is not good any more. Please begin once more.",

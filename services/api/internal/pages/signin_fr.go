@@ -44,7 +44,6 @@ var signInFrench = signInWords{
 		flow.Shut:      "Vos seconds facteurs n’acceptent plus de codes. Demandez à l’exploitant de l’application de les configurer de nouveau.",
 		flow.Lapsed:    "Votre mot de passe est exact, mais trop ancien pour être changé ici. Demandez un lien pour en choisir un autre.",
 		flow.Weak:      "Ce mot de passe n’a pas été accepté.",
-		flow.NoRenewal: "Ce mot de passe n’a pas pu être enregistré. Réessayez, ou demandez un lien pour en choisir un autre.",
 		flow.NoNumber:  "Ce n’est pas un numéro de téléphone qui peut recevoir des codes ici. Saisissez-le avec l’indicatif du pays.",
 		flow.NotSaved:  "Conservez d’abord les codes, puis cochez la case.",
 		flow.Stale:     "Ce que vous aviez commencé à configurer ici n’est plus valable. Veuillez recommencer.",
