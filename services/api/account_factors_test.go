@@ -43,7 +43,17 @@ func (h *house) devices(user string) map[string]string {
 	return out
 }
 
-var ownSecret = regexp.MustCompile(`<code>([A-Z2-7]{32})</code>`)
+var ownSecret = regexp.MustCompile(`<dd class="secret">([A-Z2-7]{4}(?: [A-Z2-7]{4}){7})</dd>`)
+
+// ownKey reads the key to type off the page of an enrolment.
+func ownKey(t *testing.T, page *reply) string {
+	t.Helper()
+	match := ownSecret.FindStringSubmatch(page.raw)
+	if match == nil {
+		t.Fatalf("the page shows no key in groups of four: %s", page.raw)
+	}
+	return strings.ReplaceAll(match[1], " ", "")
+}
 
 // People see their second factors, rename them, add others and remove those
 // that they can do without.
@@ -70,8 +80,8 @@ func TestPeopleChangeTheirOwnFactors(t *testing.T) {
 		s.does(me.browser, "/factors", "method=totp", "name=Tablet").wantTo(s.account() + "/enrolment")
 		page = me.visit(http.MethodGet, s.account()+"/enrolment", nil).want(http.StatusOK)
 		again := me.visit(http.MethodGet, s.account()+"/enrolment", nil).want(http.StatusOK)
-		a := &authenticator{h: s.house, user: s.user, secret: ownSecret.FindStringSubmatch(page.raw)[1]}
-		if !strings.Contains(again.raw, a.secret) || !strings.Contains(again.raw, "<svg ") {
+		a := &authenticator{h: s.house, user: s.user, secret: ownKey(t, page)}
+		if ownKey(t, again) != a.secret || !strings.Contains(again.raw, "<svg ") {
 			t.Errorf("the page of the enrolment, once more: %s", again.raw)
 		}
 		// Another browser of the same user does not see it.
@@ -222,7 +232,7 @@ func TestAFirstFactorIsSetUpOnTheAccountPage(t *testing.T) {
 		before := me.set().Text().Reveal()
 		s.does(me.browser, "/factors", "method=totp").wantTo(s.account() + "/enrolment")
 		page := me.visit(http.MethodGet, s.account()+"/enrolment", nil).want(http.StatusOK)
-		a := &authenticator{h: s.house, user: s.user, secret: ownSecret.FindStringSubmatch(page.raw)[1]}
+		a := &authenticator{h: s.house, user: s.user, secret: ownKey(t, page)}
 		s.does(me.browser, "/enrolment", "code="+a.code(0)).wantTo(s.account() + "/recovery-codes")
 		if me.set().Text().Reveal() == before {
 			t.Error("the browser has what it had before")

@@ -38,7 +38,7 @@ func (r *realm) addOwnEnrolment() {
 	r.id("request") // the browser's session has two factors
 	r.ownPage("POST /account/{realm}/factors", url.Values{"method": {"totp"}, "name": {r.word("label")}})
 	page := r.ownPage("GET /account/{realm}/enrolment", url.Values{})
-	r.codes["own"] = r.note("app secret", ownSecret.FindStringSubmatch(page.raw)[1])
+	r.codes["own"] = r.note("app secret", ownKey(r.t, page))
 	r.ids["own enrolment"] = "made"
 }
 

@@ -85,11 +85,12 @@ func (a *Account) writeWaiting(w http.ResponseWriter, r *http.Request, status in
 			return
 		}
 		data["Picture"] = picture
-		data["Secret"] = page.waiting.Secret.Reveal()
+		data["Secret"] = grouped(page.waiting.Secret.Reveal())
 	}
 	data["Words"], data["Lang"], data["Heading"] = words, words.Lang, of.Heading
 	data["Text"] = strings.ReplaceAll(of.Text, "{phone}", page.waiting.Phone)
-	data["Said"], data["Path"], data["PageToken"] = words.Said[page.said], page.path, page.token.Reveal()
+	data["Path"], data["PageToken"] = page.path, page.token.Reveal()
+	mistake(data, words.Said[page.said])
 	if err := send(w, r, status, accountTemplates.Lookup("own enrolment"), "'self'", look(data, page.org)); err != nil {
 		a.refuse(w, r, err)
 	}

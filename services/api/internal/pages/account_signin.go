@@ -144,10 +144,12 @@ func (a *Account) writePlaces(w http.ResponseWriter, r *http.Request, status int
 	if !page.cookie.IsZero() {
 		http.SetCookie(w, pipeline.CookiesOf(a.BaseURL).Browser(page.cookie))
 	}
-	if err := send(w, r, status, accountTemplates.Lookup("own places"), "'self'", map[string]any{
-		"Words": words, "Lang": words.Lang, "Heading": of.Heading, "Text": of.Text, "Said": said,
+	data := map[string]any{
+		"Words": words, "Lang": words.Lang, "Heading": of.Heading, "Text": of.Text,
 		"Places": places, "Action": below(a.BaseURL, PlacesPath), "PageToken": page.token.Reveal(),
-	}); err != nil {
+	}
+	mistake(data, said)
+	if err := send(w, r, status, accountTemplates.Lookup("own places"), "'self'", data); err != nil {
 		WriteFault(w, r, err)
 	}
 }

@@ -21,12 +21,15 @@ func (l *Links) writePassword(w http.ResponseWriter, r *http.Request, status int
 	if page.advice != nil {
 		status, advice = http.StatusUnprocessableEntity, page.advice.In(words.Lang)
 	}
-	err := send(w, r, status, linkTemplates.Lookup("new password"), "'self'", look(map[string]any{
+	data := look(map[string]any{
 		"Scripted": true, "New": newPasswordFor(words.Lang, page.of.Address, page.of.Hint), "Words": words, "Lang": words.Lang, "Heading": does.Heading,
 		"Text": strings.ReplaceAll(does.Text, "{org}", page.of.Org.Name), "Button": does.Button, "Advice": advice,
 		"Address": page.of.Address, "Action": below(l.BaseURL, NewPasswordPath), "PageToken": page.token.Reveal(),
-	}, page.of.Org))
-	if err != nil {
+	}, page.of.Org)
+	if advice != nil {
+		data["Mistake"] = mistakeIn(words.Lang)
+	}
+	if err := send(w, r, status, linkTemplates.Lookup("new password"), "'self'", data); err != nil {
 		l.writeFault(w, r, err)
 	}
 }

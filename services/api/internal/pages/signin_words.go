@@ -63,6 +63,22 @@ var signInLanguages = func() language.Matcher {
 	return language.NewMatcher(tags)
 }()
 
+// mistake puts into the data of a page what was wrong with the last try; empty
+// for nothing. The title says that there was something.
+func mistake(data map[string]any, said string) {
+	if said == "" {
+		return
+	}
+	lang, _ := data["Lang"].(string)
+	data["Said"], data["Mistake"] = said, mistakeIn(lang)
+}
+
+// mistakeIn is what titles begin with in a language of the pages.
+func mistakeIn(lang string) string {
+	_, i := language.MatchStrings(signInLanguages, lang)
+	return signInSpoken[i].Mistake
+}
+
 // Landing says what this service is, to a browser that comes for no app.
 func Landing(w http.ResponseWriter, r *http.Request, status int) {
 	words := signInWordsFor(r, "", "")
