@@ -38,7 +38,7 @@ func TestANewPasswordEndsSessions(t *testing.T) {
 
 		for _, refused := range []string{plain, "short", "password1234567"} {
 			got := s.changeOn(here.browser, refused).want(http.StatusUnprocessableEntity)
-			if !strings.Contains(got.raw, "This password was not taken") {
+			if !strings.Contains(got.raw, "This password was not taken") || !strings.Contains(got.raw, `<a href="`+s.account()+`">To your account</a>`) {
 				t.Errorf("%s: %s", refused, got.raw)
 			}
 		}

@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/text/language"
-
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/pkg/web"
@@ -157,6 +155,11 @@ func (a *Account) writePlaces(w http.ResponseWriter, r *http.Request, status int
 // refuse renders a fault of the page with a way on: back to the page, or to
 // another sign-in where that is what is missing.
 func (a *Account) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	a.refuseAs(w, r, err, func(lang string, f *fault.Error) notice { return faultWordsFor(lang).says(f) })
+}
+
+// refuseAs is refuse in words of one's own.
+func (a *Account) refuseAs(w http.ResponseWriter, r *http.Request, err error, say func(lang string, f *fault.Error) notice) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		web.WriteFault(w, r, err) // nobody is left to read a page
 		return
@@ -165,13 +168,12 @@ func (a *Account) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	f := web.Public(err)
 	web.FaultHeaders(w.Header(), f)
 	words := ownFactorWordsFor(accountWordsFor(r, "").Lang)
-	_, i := language.MatchStrings(faultLanguages, words.Lang)
-	says := faultsSpoken[i].says(f)
+	says := say(words.Lang, f)
 	_, rest, _ := strings.Cut(r.URL.Path, PlacesPath+"/")
 	realm, _, _ := strings.Cut(rest, "/")
 	data := map[string]any{
 		"Words": words, "Lang": words.Lang, "Heading": says.Heading, "Text": says.Text, "Back": below(a.BaseURL, PlacesPath+"/"+realm),
-		"ReferenceWord": faultsSpoken[i].Reference, "Code": f.Code, "RequestID": w.Header().Get("X-Request-Id"),
+		"ReferenceWord": faultWordsFor(words.Lang).Reference, "Code": f.Code, "RequestID": w.Header().Get("X-Request-Id"),
 	}
 	switch given := r.CookiesNamed(pipeline.CookiesOf(a.BaseURL).SessionsName()); {
 	case f.Code == session.ErrNone.Code:

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/session"
@@ -85,10 +83,7 @@ func (a *Account) refusePassword(w http.ResponseWriter, r *http.Request, err err
 		a.refuse(w, r, err)
 		return
 	}
-	words := accountWordsFor(r, "")
-	_, i := language.MatchStrings(faultLanguages, words.Lang)
-	writeFault(w, r, err, func(*fault.Error) said {
-		text := strings.Join(f.Advice.In(words.Lang), " ")
-		return said{notice: notice{words.NotTaken, text}, Lang: words.Lang, Reference: faultsSpoken[i].Reference}
+	a.refuseAs(w, r, err, func(lang string, f *fault.Error) notice {
+		return notice{accountWordsFor(r, "").NotTaken, strings.Join(f.Advice.In(lang), " ")}
 	})
 }

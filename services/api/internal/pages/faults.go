@@ -56,6 +56,12 @@ var faultLanguages = func() language.Matcher {
 	return language.NewMatcher(tags)
 }()
 
+// faultWordsFor are those of a language of the pages.
+func faultWordsFor(lang string) *faultWords {
+	_, i := language.MatchStrings(faultLanguages, lang)
+	return &faultsSpoken[i]
+}
+
 // faultWords are faults in one language: by their code, and by their kind
 // where the code has no row.
 type faultWords struct {
