@@ -116,6 +116,23 @@ func TestAForgottenPasswordInAnotherBrowser(t *testing.T) {
 	b.submit(b.signInPage(wanted(a)), "/login", "email=ana@acme.test", "password="+chosen).wantCode(http.StatusSeeOther)
 }
 
+// Where the app was switched off meanwhile, the password is set for all that, and
+// the page says so.
+func TestAPasswordIsSetThoughTheAppIsOff(t *testing.T) {
+	t.Parallel()
+	h := start(t, embedded(t)).passwords()
+	h.withPassword("ana@acme.test", plain)
+	a, b := h.simple(), h.browser()
+	b.next(b.step(b.signInPage(wanted(a)), "/login/forgot", "email=ana@acme.test"))
+	b.click(b.open(h.linkTo("ana@acme.test"))).wantTo("/password")
+	page := b.visit(http.MethodGet, "/password", nil).want(http.StatusOK)
+	h.call("PUT", h.apps("/"+a.ID), "active=false").want(http.StatusOK)
+	b.submit(page, "/password", "password="+chosen).wantTo("/password/done")
+	if got := h.challengePassword("ana@acme.test", chosen).want(http.StatusOK); got.body["code"] == nil {
+		t.Errorf("the new password: %s", got.raw)
+	}
+}
+
 // Every address is answered alike, and a mail goes to users alone.
 func TestForgettingTellsNothing(t *testing.T) {
 	t.Parallel()

@@ -82,8 +82,8 @@ func (l *Links) setPassword(ctx context.Context, c pipeline.Call, in newPassword
 	f, ok := errors.AsType[*fault.Error](err)
 	switch {
 	case err == nil:
-		page.to, err = l.afterPassword(ctx, c)
-		return page, err
+		page.to = l.afterPassword(ctx, c)
+		return page, nil
 	case errors.Is(err, password.ErrCode):
 		return page, link.ErrDead.Because(err)
 	case ok && f.Kind == fault.Invalid && f.Advice != nil:
@@ -93,9 +93,9 @@ func (l *Links) setPassword(ctx context.Context, c pipeline.Call, in newPassword
 	return page, err
 }
 
-// afterPassword leads back to the sign-in, if it was begun in this browser and
-// is not over. The code is used up, so its cookie goes.
-func (l *Links) afterPassword(ctx context.Context, c pipeline.Call) (*pipeline.Departure, error) {
+// afterPassword leads back to the sign-in, if it was begun in this browser, is
+// not over and its app still works. The code is used up, so its cookie goes.
+func (l *Links) afterPassword(ctx context.Context, c pipeline.Call) *pipeline.Departure {
 	d := pipeline.Departure{
 		To: secret.New(below(l.BaseURL, PasswordSetPath)),
 		Cookies: []*http.Cookie{
@@ -104,16 +104,17 @@ func (l *Links) afterPassword(ctx context.Context, c pipeline.Call) (*pipeline.D
 	}
 	token := l.other(c, ReturnCookie)
 	if !tokenShape.MatchString(token.Reveal()) {
-		return &d, nil
+		return &d
 	}
 	out, err := l.Flows.Chosen(ctx, token, l.browser(c))
-	if errors.Is(err, flow.ErrOver) {
-		return &d, nil
+	if err != nil { // the password is set, whatever it is: what pages say of faults would not be true
+		if !errors.Is(err, flow.ErrOver) {
+			noteFault(c.Request, err)
+		}
+		return &d
 	}
-	if err == nil {
-		d.To = (&SignIn{BaseURL: l.BaseURL}).onward(out).To
-	}
-	return &d, err
+	d.To = (&SignIn{BaseURL: l.BaseURL}).onward(out).To
+	return &d
 }
 
 func (l *Links) passwordSet(context.Context, pipeline.Call, pipeline.Nothing) (pipeline.Nothing, error) {
