@@ -33,7 +33,13 @@ func (s *Service) enrols(ctx context.Context, h second, b Browser) error {
 	return s.enrolApp(ctx, h, "")
 }
 
+// enrolApp shows the key of the flow's enrolment of an app, or makes one: who
+// turns to and fro between app and phone begins, and records, one enrolment.
 func (s *Service) enrolApp(ctx context.Context, h second, said Said) error {
+	if h.waits(s.Now()) {
+		h.Step = StepEnrolApp
+		return s.move(ctx, h.held, said)
+	}
 	issued, err := s.Factors.Enrol(ctx, h.whose, factor.Enrolment{Method: factor.App})
 	if errors.Is(err, factor.ErrEnrolled) { // in another browser, meanwhile
 		return s.orLate(ctx, h.at, errLate)
@@ -43,6 +49,14 @@ func (s *Service) enrolApp(ctx context.Context, h second, said Said) error {
 	}
 	h.Step, h.Enrolling = StepEnrolApp, enrolling{ID: issued.FactorID, URI: issued.URI.Reveal(), Secret: issued.Secret.Reveal()}
 	return s.move(ctx, h.held, said)
+}
+
+// waits reports whether the app that the flow shows may still be confirmed:
+// neither another enrolment nor another factor has come between.
+func (h second) waits(now time.Time) bool {
+	waiting := h.whose.Waiting
+	return h.Enrolling.URI != "" && waiting.ID == h.Enrolling.ID && waiting.ExpiresAt.After(now) &&
+		(len(h.whose.Factors) == 0 || h.whose.Recovery.Obliged)
 }
 
 // Enrol begins the enrolment of a factor: of an authenticator app, or of the
@@ -96,6 +110,7 @@ func (s *Service) Confirm(ctx context.Context, flow secret.Text, b Browser, type
 	confirmed, err := s.confirm(ctx, half, code)
 	switch {
 	case errors.Is(err, factor.ErrNoWaiting) && h.Step == StepEnrolApp:
+		half.Enrolling = enrolling{}
 		return out, s.enrolApp(ctx, half, Stale)
 	case errors.Is(err, factor.ErrNoWaiting):
 		half.Step = StepEnrolPhone
