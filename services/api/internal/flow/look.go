@@ -147,6 +147,8 @@ func seconds(h second) (out []Step) {
 		{StepRecovery, h.app.Allows(app.Recovery) && h.whose.Recovery.Left() > 0, []Step{StepCode}},
 		{StepEnrolApp, h.app.Allows(app.TOTP), []Step{StepEnrolPhone, StepEnrolSent}},
 		{StepEnrolPhone, h.app.Allows(app.SMS), []Step{StepEnrolApp, StepEnrolSent}},
+		// Whoever shares a browser may not be the one who is asked here.
+		{StepAddress, h.Subject == "", []Step{StepCode}},
 	} {
 		if step.ok && slices.Contains(step.from, h.Step) {
 			out = append(out, step.Step)
@@ -178,8 +180,11 @@ func (s *Service) Turn(ctx context.Context, flow secret.Text, b Browser, to Step
 	if !slices.Contains(seconds(half), to) {
 		return out, nil
 	}
-	if to == StepEnrolApp {
+	switch to {
+	case StepEnrolApp:
 		return out, s.enrolApp(ctx, half, "")
+	case StepAddress:
+		return out, s.say(ctx, half.another().held, "", time.Time{})
 	}
 	half.Step = to
 	return out, s.say(ctx, half.held, "", time.Time{})

@@ -96,6 +96,11 @@ func (m *machine) turns() bool {
 		case !may:
 		case v.who == nil:
 			v.first = to
+		case to == flow.StepAddress:
+			v.forgets(flow.StepPassword)
+			if v.finds {
+				v.first = flow.StepAddress
+			}
 		case v.second != "":
 			v.second = to
 		default:

@@ -245,6 +245,7 @@ func (m *machine) offers(v *visit) []flow.Step {
 		add(flow.StepPassword, true)
 		add(flow.StepForgot, true)
 	case flow.StepCode:
+		add(flow.StepAddress, true) // as somebody else
 		add(flow.StepRecovery, m.takes(v.app, app.Recovery) && v.who.recovery.Left() > 0)
 	case flow.StepRecovery:
 		add(flow.StepCode, true)

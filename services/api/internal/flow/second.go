@@ -153,6 +153,16 @@ func (h at) afresh() at {
 	return h
 }
 
+// another is the flow at its beginning, for somebody else.
+func (h at) another() at {
+	h = h.afresh()
+	h.Typed = ""
+	if h.Finds {
+		h.Step = StepAddress
+	}
+	return h
+}
+
 // failures is how many wrong codes in a row are news.
 const failures = 3
 

@@ -1,11 +1,14 @@
 package flow_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/flow"
+	"countersign.dev/services/api/internal/id"
 )
 
 func (v *visitor) turns(to flow.Step) {
@@ -40,5 +43,30 @@ func TestTurningToAndFroBeginsOneEnrolment(t *testing.T) {
 	v.turns(flow.StepEnrolApp)
 	if p.waiting.ID == first {
 		t.Error("the page shows a key that is over")
+	}
+}
+
+// At the second factor of somebody else, a person begins anew: nothing that was
+// proven stays, nor the address.
+func TestSomebodyElseBeginsAnewAtTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	v := visits(t, anyMethod)
+	p, err := v.lookup(tenantOf(acme), ana)
+	v.must(err)
+	p.factors = []factor.Factor{{ID: id.UUID(), Tenant: p.user.Tenant, UserID: p.user.ID, Method: factor.SMS, Phone: number, ConfirmedAt: v.now}}
+	v.signsIn(ana)
+	if view := v.sees("a phone", flow.StepCode); !slices.Contains(view.Others, flow.StepAddress) {
+		t.Fatalf("the page offers %v", view.Others)
+	}
+	v.turns(flow.StepAddress)
+	if view := v.sees("somebody else", flow.StepPassword); view.Address != "" || view.Said != "" {
+		t.Errorf("it has the address %q and says %q", view.Address, view.Said)
+	}
+	_, err = v.Code(t.Context(), v.flow, v.sends, secret.New(p.text))
+	v.must(err)
+	v.sees("a code of before", flow.StepPassword)
+	v.signsIn(ben)
+	if view := v.sees("ben", flow.StepCode); view.Address != secret.MaskEmail(ben) {
+		t.Errorf("it goes on as %q", view.Address)
 	}
 }

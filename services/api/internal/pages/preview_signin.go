@@ -115,7 +115,7 @@ func enrols(of staged, v *flow.View) {
 func signInSamples() []sample {
 	first := []flow.Step{flow.StepLink, flow.StepForgot}
 	links := []flow.Step{flow.StepPassword}
-	recovers := []flow.Step{flow.StepRecovery}
+	recovers := []flow.Step{flow.StepRecovery, flow.StepAddress}
 	return []sample{
 		step("address", flow.View{Step: flow.StepAddress}),
 		step("password", flow.View{Step: flow.StepPassword, Others: first}),

@@ -23,7 +23,7 @@ var signInGerman = signInWords{
 		flow.StepFinished:   {"Sie haben sich schon angemeldet", "Diese Anmeldung ist abgeschlossen. Wenn Sie versehentlich hierher zurückgekommen sind, gehen Sie noch einmal weiter."},
 	},
 	Turns: map[flow.Step]string{
-		flow.StepAddress: "Andere Adresse benutzen", flow.StepPassword: "Mit Passwort anmelden", flow.StepLink: "Mit einem Link per E-Mail anmelden",
+		flow.StepAddress: "Nicht Sie? Andere Adresse benutzen", flow.StepPassword: "Mit Passwort anmelden", flow.StepLink: "Mit einem Link per E-Mail anmelden",
 		flow.StepForgot: "Ich habe mein Passwort vergessen", flow.StepCode: "Code der App oder des Telefons benutzen", flow.StepRecovery: "Wiederherstellungscode benutzen",
 		flow.StepLinkSent: "Code eingeben, den ein anderer Browser zeigt",
 		flow.StepEnrolApp: "Authenticator-App einrichten", flow.StepEnrolPhone: "SMS an ein Telefon benutzen",

@@ -23,7 +23,7 @@ var signInEnglish = signInWords{
 		flow.StepFinished:   {"You have signed in already", "This sign-in is finished. If you have come back here by accident, go on once more."},
 	},
 	Turns: map[flow.Step]string{
-		flow.StepAddress: "Use another address", flow.StepPassword: "Sign in with a password", flow.StepLink: "Sign in with a link by e-mail",
+		flow.StepAddress: "Not you? Use another address", flow.StepPassword: "Sign in with a password", flow.StepLink: "Sign in with a link by e-mail",
 		flow.StepForgot: "I have forgotten my password", flow.StepCode: "Use a code of the app or phone", flow.StepRecovery: "Use a recovery code",
 		flow.StepLinkSent: "Type the code that another browser shows",
 		flow.StepEnrolApp: "Set up an authenticator app", flow.StepEnrolPhone: "Use text messages to a phone",

@@ -23,7 +23,7 @@ var signInFrench = signInWords{
 		flow.StepFinished:   {"Vous êtes déjà connecté", "Cette connexion est terminée. Si vous êtes revenu ici par mégarde, continuez une fois de plus."},
 	},
 	Turns: map[flow.Step]string{
-		flow.StepAddress: "Utiliser une autre adresse", flow.StepPassword: "Se connecter avec un mot de passe", flow.StepLink: "Se connecter avec un lien par e-mail",
+		flow.StepAddress: "Ce n’est pas vous ? Utiliser une autre adresse", flow.StepPassword: "Se connecter avec un mot de passe", flow.StepLink: "Se connecter avec un lien par e-mail",
 		flow.StepForgot: "J’ai oublié mon mot de passe", flow.StepCode: "Utiliser un code de l’application ou du téléphone", flow.StepRecovery: "Utiliser un code de secours",
 		flow.StepLinkSent: "Saisir le code que montre un autre navigateur",
 		flow.StepEnrolApp: "Configurer une application d’authentification", flow.StepEnrolPhone: "Utiliser des SMS vers un téléphone",
