@@ -11,6 +11,7 @@ type ownFactorWords struct {
 	Added, Used, Never         string
 	Stopped, Last              string
 	Name, Rename, Remove       string
+	Another                    string
 	NewName, Number            string
 	AddApp, AddPhone           string
 	Codes                      string
@@ -43,7 +44,7 @@ var spokenOfFactors = []ownFactorWords{
 		Lang: "en", Title: "Second factors", Recent: "Each change needs a sign-in of the last five minutes, with all that you have.",
 		App: "Authenticator app", Phone: "Phone", Kind: "Kind", Added: "Added", Used: "Last used", Never: "Not yet",
 		Stopped: "It takes no codes any more.", Last: "It cannot be removed: a sign-in here needs a second factor, and no other one takes codes. Add another one first.",
-		Name: "Name", Rename: "Rename", Remove: "Remove", NewName: "Name of the new device", Number: "Phone number, with country code (+49 …)",
+		Name: "Name", Rename: "Rename", Remove: "Remove", Another: "Add another one", NewName: "Name of the new device", Number: "Phone number, with country code (+49 …)",
 		AddApp: "Add an authenticator app", AddPhone: "Add a phone",
 		Codes: "Recovery codes", Left: "{n} recovery codes are left.", LeftOne: "One recovery code is left.", LeftNone: "No recovery code is left.",
 		Unsaved: "Show the new recovery codes, which are not saved yet", Replaces: "You get five new codes. The ones that you have now stop working.", MakeCodes: "Make new recovery codes",
@@ -62,7 +63,7 @@ var spokenOfFactors = []ownFactorWords{
 		Lang: "de", Title: "Zweite Faktoren", Recent: "Jede Änderung braucht eine Anmeldung aus den letzten fünf Minuten, mit allem, was Sie haben.",
 		App: "Authenticator-App", Phone: "Telefon", Kind: "Art", Added: "Hinzugefügt", Used: "Zuletzt benutzt", Never: "Noch nicht",
 		Stopped: "Er nimmt keine Codes mehr an.", Last: "Er kann nicht entfernt werden: Eine Anmeldung braucht hier einen zweiten Faktor, und kein anderer nimmt Codes an. Fügen Sie erst einen anderen hinzu.",
-		Name: "Name", Rename: "Umbenennen", Remove: "Entfernen", NewName: "Name des neuen Geräts", Number: "Telefonnummer mit Landesvorwahl (+49 …)",
+		Name: "Name", Rename: "Umbenennen", Remove: "Entfernen", Another: "Noch einen hinzufügen", NewName: "Name des neuen Geräts", Number: "Telefonnummer mit Landesvorwahl (+49 …)",
 		AddApp: "Authenticator-App hinzufügen", AddPhone: "Telefon hinzufügen",
 		Codes: "Wiederherstellungscodes", Left: "{n} Wiederherstellungscodes sind übrig.", LeftOne: "Ein Wiederherstellungscode ist übrig.", LeftNone: "Kein Wiederherstellungscode ist übrig.",
 		Unsaved: "Die neuen Wiederherstellungscodes zeigen, die noch nicht gesichert sind", Replaces: "Sie bekommen fünf neue Codes. Die bisherigen gelten dann nicht mehr.", MakeCodes: "Neue Wiederherstellungscodes erstellen",
@@ -81,7 +82,7 @@ var spokenOfFactors = []ownFactorWords{
 		Lang: "fr", Title: "Seconds facteurs", Recent: "Chaque modification demande une connexion de moins de cinq minutes, avec tout ce que vous avez.",
 		App: "Application d’authentification", Phone: "Téléphone", Kind: "Type", Added: "Ajouté", Used: "Dernière utilisation", Never: "Pas encore",
 		Stopped: "Il n’accepte plus de codes.", Last: "Il ne peut pas être supprimé : une connexion demande ici un second facteur, et aucun autre n’accepte de codes. Ajoutez-en d’abord un autre.",
-		Name: "Nom", Rename: "Renommer", Remove: "Supprimer", NewName: "Nom du nouvel appareil", Number: "Numéro de téléphone, avec l’indicatif du pays (+33 …)",
+		Name: "Nom", Rename: "Renommer", Remove: "Supprimer", Another: "En ajouter un autre", NewName: "Nom du nouvel appareil", Number: "Numéro de téléphone, avec l’indicatif du pays (+33 …)",
 		AddApp: "Ajouter une application d’authentification", AddPhone: "Ajouter un téléphone",
 		Codes: "Codes de secours", Left: "Il reste {n} codes de secours.", LeftOne: "Il reste un code de secours.", LeftNone: "Il ne reste aucun code de secours.",
 		Unsaved: "Afficher les nouveaux codes de secours, qui ne sont pas encore enregistrés", Replaces: "Vous recevez cinq nouveaux codes. Ceux que vous avez ne fonctionneront plus.", MakeCodes: "Créer de nouveaux codes de secours",

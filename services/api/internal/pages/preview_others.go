@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/app"
+	"countersign.dev/services/api/internal/consent"
 	"countersign.dev/services/api/internal/factor"
 	"countersign.dev/services/api/internal/flow"
 	"countersign.dev/services/api/internal/link"
@@ -97,6 +98,11 @@ func (of staged) self() factor.Self {
 	}}}
 }
 
+// consents are of one app of others, and of all that an app may ask for.
+func (of staged) consents() []consent.Consent {
+	return []consent.Consent{{ClientID: "app", App: of.app, Scopes: sampleScopes, GivenAt: of.now.Add(-240 * time.Hour)}}
+}
+
 func accountSamples() []sample {
 	mine := func(name string, show func(of staged, a *Account, w http.ResponseWriter, r *http.Request)) sample {
 		return sample{name, "account", func(of staged, w http.ResponseWriter, r *http.Request) { show(of, of.account(), w, r) }}
@@ -104,7 +110,7 @@ func accountSamples() []sample {
 	return []sample{
 		mine("account", func(of staged, a *Account, w http.ResponseWriter, r *http.Request) {
 			here, other := of.session("here", 10*time.Minute), of.session("other", 72*time.Hour)
-			a.write(w, r, http.StatusOK, accountPage{of: here, sessions: []session.Session{here, other}, self: of.self(), unsaved: true, username: sampleAddress, hint: of.hint(), lang: of.lang})
+			a.write(w, r, http.StatusOK, accountPage{of: here, sessions: []session.Session{here, other}, self: of.self(), consents: of.consents(), unsaved: true, username: sampleAddress, hint: of.hint(), lang: of.lang})
 		}),
 		mine("account-app", func(of staged, a *Account, w http.ResponseWriter, r *http.Request) {
 			waiting := factor.Waiting{Method: factor.App, URI: of.sampleURI(), Secret: secret.New(sampleKey)}

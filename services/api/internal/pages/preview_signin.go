@@ -46,6 +46,9 @@ const (
 // sampleCodes are recovery codes that nobody has.
 var sampleCodes = []string{"0000-0000-0000-0000", "1111-1111-1111-1111", "2222-2222-2222-2222", "3333-3333-3333-3333", "4444-4444-4444-4444"}
 
+// sampleScopes are all that an app of others may ask for.
+var sampleScopes = strings.Fields("openid profile email phone address offline_access")
+
 // sampleURI is what the QR code says.
 func (of staged) sampleURI() secret.Text {
 	name := url.PathEscape(of.org.Name)
@@ -145,7 +148,7 @@ func signInSamples() []sample {
 		step("enrol-sent", flow.View{Step: flow.StepEnrolSent, Others: []flow.Step{flow.StepEnrolPhone, flow.StepEnrolApp}}, known),
 		step("codes", flow.View{Step: flow.StepCodes, Recovery: sampleCodes}, known),
 		step("codes-not-saved", flow.View{Step: flow.StepCodes, Recovery: sampleCodes, Said: flow.NotSaved}, known),
-		step("consent", flow.View{Step: flow.StepConsent, Scopes: strings.Fields("openid profile email phone address offline_access")}, known),
+		step("consent", flow.View{Step: flow.StepConsent, Scopes: sampleScopes}, known),
 		step("finished", flow.View{Step: flow.StepFinished}),
 	}
 }
