@@ -47,7 +47,7 @@ func TestPeopleSeeAndEndTheirSessions(t *testing.T) {
 		page := s.page(here.browser).want(http.StatusOK)
 		for _, want := range []string{
 			`value="` + old.session.ID + `"`, `value="` + here.session.ID + `"`, old.session.CreatedAt.UTC().Format(time.RFC3339), old.session.SeenAt.UTC().Format(time.RFC3339),
-			"192.0.2.0/24", s.org, `href="/session/sign-out"`, "a•••@a•••.test",
+			"192.0.2.0/24", "You are signed in at Acme Test Ltd (sandbox) as a•••", `href="/session/sign-out"`, "a•••@a•••.test",
 		} {
 			if !strings.Contains(page.raw, want) {
 				t.Errorf("the page has no %s: %s", want, page.raw)

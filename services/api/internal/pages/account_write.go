@@ -44,7 +44,7 @@ func momentOf(t time.Time) moment {
 func (a *Account) write(w http.ResponseWriter, r *http.Request, status int, answer any) {
 	page, _ := answer.(accountPage) // what show returns
 	words := accountWordsFor(r, page.lang)
-	place := page.of.Org
+	place := page.self.Org.Name
 	if page.of.Tenant.Env == tenant.Sandbox {
 		place = strings.ReplaceAll(words.Sandbox, "{place}", place)
 	}
