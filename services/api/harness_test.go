@@ -315,7 +315,8 @@ func (h *house) exchange(req *http.Request) *reply {
 	return r
 }
 
-// plainly is exchange for what the document does not describe.
+// plainly is exchange for what the document does not describe. Whatever a test
+// is about, the cookies of all answers are looked at here.
 func (h *house) plainly(req *http.Request) *reply {
 	h.t.Helper()
 	res, err := persist(http.DefaultTransport, req)
@@ -328,6 +329,11 @@ func (h *house) plainly(req *http.Request) *reply {
 		h.t.Fatal(err)
 	}
 	r := &reply{t: h.t, what: req.Method + " " + req.URL.Path, status: res.StatusCode, header: res.Header, raw: string(raw)}
+	for _, set := range res.Header.Values("Set-Cookie") {
+		if loose := rig.LooseCookie(set, strings.HasPrefix(h.public, "https:")); loose != "" {
+			h.t.Errorf("%s sets a cookie that %s: %s", r.what, loose, set)
+		}
+	}
 	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&r.body); err != nil {
 		r.body = nil
 		r.readPage()

@@ -19,6 +19,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"countersign.dev/pkg/ephemeral"
+	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/seal"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/pkg/web"
@@ -199,6 +200,11 @@ func (s *site) send(req *http.Request, from string) *seen {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	for _, set := range res.Header.Values("Set-Cookie") {
+		if loose := rig.LooseCookie(set, strings.HasPrefix(s.base, "https:")); loose != "" {
+			s.t.Errorf("%s %s sets a cookie that %s: %s", req.Method, req.URL.Path, loose, set)
+		}
 	}
 	return &seen{s.t, req.Method + " " + req.URL.Path, res.StatusCode, res.Header, string(body)}
 }
