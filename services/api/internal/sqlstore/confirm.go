@@ -33,9 +33,7 @@ func (s *Store) Confirm(ctx context.Context, c factor.Confirmation) error {
 				return err
 			}
 		}
-		if err := mustTouch(ctx, tx, factor.ErrNoWaiting, stmt("confirm factor",
-			`UPDATE factors SET expires_at = NULL, confirmed_at = $6, used_at = $6, last_step = $7, drift = $8
-			WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id = $5 AND confirmed_at IS NULL AND expires_at > $6`,
+		if err := mustTouch(ctx, tx, factor.ErrNoWaiting, stmt("confirm factor", confirmFactor,
 			t.Account, t.Org, t.Env, f.UserID, f.ID, millis(c.At), c.Step, c.Drift)); err != nil {
 			return err
 		}
@@ -50,6 +48,14 @@ func (s *Store) Confirm(ctx context.Context, c factor.Confirmation) error {
 		return s.insertEntries(ctx, tx, c.Told)
 	})
 }
+
+// confirmFactor puts a factor into force. A first one that began while there was
+// none is refused when another has come first: it would stand beside that one
+// without a proof of it, and void its recovery codes.
+const confirmFactor = `UPDATE factors SET expires_at = NULL, confirmed_at = $6, used_at = $6, last_step = $7, drift = $8
+	WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id = $5 AND confirmed_at IS NULL AND expires_at > $6
+		AND (mode <> 'first' OR NOT EXISTS (SELECT 1 FROM factors o
+			WHERE o.account_id = $1 AND o.org_id = $2 AND o.environment = $3 AND o.user_id = $4 AND o.confirmed_at IS NOT NULL))`
 
 // mayAdd returns factor.ErrNoWaiting when a device that was to stand beside
 // others stands alone by now: they were disabled or removed, or a recovery code

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -177,6 +178,41 @@ func TestOneOfManyConfirms(t *testing.T) {
 			}
 			if got := b.standing(u).Factors; len(got) != 1 || got[0].ID != f.ID {
 				t.Fatalf("factors %+v, want the confirmed one", got)
+			}
+		}
+	})
+}
+
+// Of many enrolments of a first factor, begun while there was none, one becomes
+// it: what was confirmed meanwhile is another's only, or stands already, and the
+// recovery codes that it came with stay.
+// Covers R-022 for first factors, in the store.
+func TestOneOfManyFirstFactorsIsConfirmed(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		stores := []*sqlstore.Store{b.Store, b.Store}
+		if b.Dialect() == "postgres" {
+			stores[1] = open(t, sqlstore.Config{DSN: b.dsn, Keys: b.keys, Index: b.index})
+		}
+		of := b.tenant()
+		for range 100 {
+			u := b.user(of)
+			sets := make([]factor.Set, 32)
+			errs := together(t, 32, func(ctx context.Context, i int) error {
+				f, store := newApp(u, factor.First), stores[i%2]
+				if sets[i] = newSet(); i%4 == 0 {
+					f = newPhone(u, u.Phone)
+				}
+				if err := store.PutWaiting(ctx, f, nil); err != nil {
+					return err
+				}
+				return store.Confirm(ctx, factor.Confirmation{Factor: f, Set: sets[i], At: noon})
+			})
+			if ok := tally(t, errs, factor.ErrNoWaiting); ok != 1 {
+				t.Fatalf("%d of 32 confirmed, want 1", ok)
+			}
+			got := b.standing(u)
+			if kept := got.Recovery.ID; len(got.Factors) != 1 || kept != sets[slices.Index(errs, nil)].ID {
+				t.Fatalf("factors %+v and the codes %s", got.Factors, kept)
 			}
 		}
 	})

@@ -32,7 +32,9 @@ func TestTheLastFactorStays(t *testing.T) {
 			}
 		}
 		u := b.user(of)
-		app, phone := b.enrolled(newApp(u, factor.First), newSet(), noon), b.enrolled(newPhone(u, u.Phone), factor.Set{}, noon)
+		app, phone := b.enrolled(newApp(u, factor.First), newSet(), noon), newPhone(u, u.Phone)
+		phone.Mode = factor.Add
+		phone = b.enrolled(phone, factor.Set{}, noon)
 		_, err := b.Disable(t.Context(), factor.Stop{Tenant: of, UserID: u.ID, Factor: app.ID, By: factor.ByAdministrator, At: noon}, nil)
 		b.must(err)
 		b.isErr(b.RemoveSpare(t.Context(), phone, nil), factor.ErrLast)
