@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api"
 )
 
@@ -211,7 +212,7 @@ func TestALinkThatIsOpenedElsewhereSignsNobodyInThere(t *testing.T) {
 			t.Errorf("a code is asked for that nobody shows: %s", early.raw)
 		}
 		page := elsewhere.open(link).want(http.StatusOK)
-		for _, text := range []string{"Did you begin to sign in?", "Acme Test Ltd", "Shop", "127.0.0.0/24", "Show the code"} {
+		for _, text := range []string{"Did you begin to sign in?", "Acme Test Ltd", secret.MaskEmail("ana@acme.test"), "Shop", "127.0.0.0/24", "Go-http-client", "a minute ago", "Show the code"} {
 			if !strings.Contains(page.raw, text) {
 				t.Errorf("the page does not say %s: %s", text, page.raw)
 			}
