@@ -77,6 +77,9 @@ const (
 
 	TypeConsentGiven   = "consent.given"
 	TypeConsentRevoked = "consent.revoked"
+
+	TypeSessionEnded  = "session.ended"
+	TypeSessionsEnded = "sessions.ended"
 )
 
 // PublicTypes lists the types that are published, in the order of the
@@ -92,6 +95,7 @@ func PublicTypes() []string {
 		TypeServerChanged, TypeServerRemoved,
 		TypeAppCreated, TypeAppChanged, TypeAppRemoved, TypeAppSecret,
 		TypeConsentGiven, TypeConsentRevoked,
+		TypeSessionEnded, TypeSessionsEnded,
 	}
 }
 

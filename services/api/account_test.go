@@ -130,7 +130,7 @@ func TestRoutesOfBrowsersRefuseAllButTheirSession(t *testing.T) {
 		kept := s.signIn(s.browser(), other.app, other.user)
 		foreign := kept.set().Token(session.Realm(other.org, s.env))
 		ended := s.signIn(s.browser(), s.app(), s.user)
-		if err := s.sessions.End(t.Context(), ended.session.Tenant, ended.session.ID); err != nil {
+		if err := s.sessions.End(t.Context(), ended.session.Tenant, ended.session.ID, closed()); err != nil {
 			t.Fatal(err)
 		}
 		seen := 0

@@ -171,9 +171,8 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 		return fmt.Errorf("prepare signing keys: %w", err)
 	}
 
-	s.grants = &grant.Service{Store: s.store, Keys: keys.database, Now: now, Alarm: s.reused}
+	s.wireGrants(keys, composer)
 	apps := &app.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
-	s.consents = &consent.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now}
 	s.admin = &Admin{tenants: tenants, keys: apiKeys, tokens: tokens, store: s.store}
 	s.relay = &relay.Relay{Bus: s.bus, Deliveries: deliveries, Log: s.log, Observe: s.metrics.outcome}
 	s.wireBackchannel(tokens)
@@ -188,7 +187,7 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 	}
 	s.tables = [][]pipeline.Route{
 		(&httpapi.API{
-			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Consents: s.consents, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store, Previews: s.previews(keys),
+			Tenants: tenants, Connections: connections, Keys: apiKeys, Apps: apps, Consents: s.consents, Sessions: s.sessions, Users: users, Factors: factors, Deliveries: deliveries, Activity: s.store, Previews: s.previews(keys),
 			Templates: templates, BaseURL: s.cfg.BaseURL,
 			MailServers: &mailserver.Connections{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: now},
 			Logins:      with.logins, Notices: news, LinkChallenges: with.challenges, Passwords: with.passwords, PasswordConnections: with.connections,
@@ -211,7 +210,6 @@ func (s *Service) wire(ctx context.Context, keys keyrings, inbox bool) error {
 
 // wirePipeline builds what checks every request, with who may call.
 func (s *Service) wirePipeline(keys keyrings, tenants *tenant.Service, tokens *token.Service, factors *factor.Service) {
-	s.sessions = &session.Service{Store: s.store, Now: time.Now}
 	s.pipeline = &pipeline.Pipeline{
 		Tokens: tokens, Keys: s.store, Organizations: tenants, Limits: s.short, Answers: s.short, Sealer: keys.database, Log: s.log,
 		Forms: guard.Forms{Index: keys.index}, BaseURL: s.cfg.BaseURL,

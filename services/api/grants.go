@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"countersign.dev/services/api/internal/backchannel"
+	"countersign.dev/services/api/internal/consent"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/logout"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/pages"
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
@@ -43,6 +45,13 @@ func (s *Service) sweep(ctx context.Context, of string, sweep func(ctx context.C
 			s.log.WarnContext(ctx, "sweep", "of", of, "error", err)
 		}
 	}
+}
+
+// wireGrants builds what remembers who has signed in, and what came of it.
+func (s *Service) wireGrants(keys keyrings, composer *outbox.Composer) {
+	s.grants = &grant.Service{Store: s.store, Keys: keys.database, Now: time.Now, Alarm: s.reused}
+	s.sessions = &session.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: time.Now}
+	s.consents = &consent.Service{Store: s.store, Outbox: composer, Relay: s.outgoing, Now: time.Now}
 }
 
 // logouts is where browsers sign out.

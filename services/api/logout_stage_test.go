@@ -60,7 +60,7 @@ func newStage(t *testing.T, h *house) *stage {
 	t.Cleanup(func() { _ = store.Close() })
 	s := &stage{house: h, store: store, env: tenant.Sandbox}
 	s.apps = &apps.Service{Store: store, Outbox: &outbox.Composer{Keys: keys, Now: s.time}, Relay: h, Now: s.time}
-	s.sessions = &session.Service{Store: store, Now: s.time}
+	s.sessions = &session.Service{Store: store, Outbox: &outbox.Composer{Keys: keys, Now: s.time}, Relay: h, Now: s.time}
 	s.grants = &grant.Service{Store: store, Keys: keys, Now: s.time}
 	s.tokens = &token.Service{Store: store, Keys: keys, Issuer: h.public, Now: s.time}
 	return s
@@ -134,6 +134,11 @@ func (s *stage) signIn(in *browser, app, user string, scope ...string) login {
 	l := s.tokensOf(begun, app, user, scope...)
 	l.browser, l.session = in, begun
 	return l
+}
+
+// closed is why a session ends that its user ends from elsewhere.
+func closed() session.Cause {
+	return session.Cause{Why: session.Closed, By: activity.By{Actor: activity.User}}
 }
 
 // Wake implements outbox.Waker: the house looks by itself.

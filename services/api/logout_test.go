@@ -189,7 +189,7 @@ func TestNobodyIsAskedWhoIsNotSignedIn(t *testing.T) {
 		s.browser().end(c.params...).wantTo(c.on)
 		stale := s.browser() // its cookie has outlived the session
 		l := s.signIn(stale, app, s.user)
-		if err := s.sessions.End(t.Context(), l.session.Tenant, l.session.ID); err != nil {
+		if err := s.sessions.End(t.Context(), l.session.Tenant, l.session.ID, closed()); err != nil {
 			t.Fatal(err)
 		}
 		stale.end(c.params...).wantTo(c.on)
@@ -302,7 +302,7 @@ func TestOnlyOurOwnFormSignsOut(t *testing.T) {
 	b := s.browser()
 	first := s.signIn(b, app, s.user)
 	old := fieldsOfPage(b.visit(http.MethodGet, signOut, nil).want(http.StatusOK)).Get("page_token")
-	if err := s.sessions.End(t.Context(), first.session.Tenant, first.session.ID); err != nil {
+	if err := s.sessions.End(t.Context(), first.session.Tenant, first.session.ID, closed()); err != nil {
 		t.Fatal(err)
 	}
 	l := s.signIn(b, app, s.user) // another one in its place

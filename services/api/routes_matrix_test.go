@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -320,13 +321,19 @@ func (s situation) listing(t *testing.T, route pipeline.Route, rows *watched) {
 	}
 }
 
+var lastUsed = regexp.MustCompile(`"last_used_at":"[^"]+",`)
+
 // readings is all that the owners can read of what is theirs.
 func readings(realms []*realm) map[string]string {
 	out := map[string]string{}
 	for i, r := range realms {
 		for _, route := range r.service.Routes() {
 			if route.Method == http.MethodGet && route.Credential != pipeline.None && !route.Page { // no page is the same twice
-				out[fmt.Sprint(i, " ", title(route))] = r.fire(r.shot(route)).want(success(route)).raw
+				read := r.fire(r.shot(route)).want(success(route)).raw
+				if strings.HasSuffix(route.Path, "/sessions") {
+					read = lastUsed.ReplaceAllString(read, "") // by the owner, whose browser asks for pages meanwhile
+				}
+				out[fmt.Sprint(i, " ", title(route))] = read
 			}
 		}
 	}

@@ -31,6 +31,7 @@ var objects = map[string][]string{
 	"factor":       {"factor"},
 	"template":     {"template"},
 	"app":          {"app"},
+	"session":      {"session"},
 	"delivery":     {"delivery"},
 	"domain":       {"domain"},
 	"issuer":       {"org", "account"},

@@ -269,7 +269,7 @@ var layers = map[string]layer{
 		why:   "what a login turns into: codes and refresh tokens; signs nothing",
 	},
 	api + "session": {
-		ours:  []string{"pkg/fault", "pkg/secret", api + "grant", api + "id", api + "tenant", api + "user"},
+		ours:  []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "grant", api + "id", api + "outbox", api + "tenant", api + "user"},
 		never: outside,
 		tests: []string{api + "sqlstore", api + "apikey"}, // the real store, and a key that may exchange codes
 		why:   "sessions of browsers: what was proven in one, and for how long that counts; knows no page",
@@ -304,7 +304,7 @@ var layers = map[string]layer{
 		why:   "decides whether what was proven is enough; asks for second factors through an interface, so that all that proves can import it",
 	},
 	api + "logout": {
-		ours:  []string{"pkg/fault", "pkg/secret", api + "app", api + "session", api + "tenant", api + "token"},
+		ours:  []string{"pkg/fault", "pkg/secret", api + "activity", api + "app", api + "session", api + "tenant", api + "token"},
 		never: outside,
 		why:   "decides whose session a request to sign out ends, and where the browser goes; knows no page",
 	},
@@ -339,6 +339,7 @@ var layers = map[string]layer{
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", api + "activity", api + "app", api + "consent", api + "factor", api + "grant", api + "guard", api + "id", api + "link",
 			api + "login", api + "mailcode", api + "notice", api + "password", api + "session", api + "tenant", api + "token", api + "user"},
 		never: outside,
+		tests: []string{api + "outbox"}, // records of sessions
 		why:   "authorization requests, from the app and back with a code; asks all that proves something, and knows no page",
 	},
 
@@ -402,7 +403,7 @@ var layers = map[string]layer{
 	},
 	api + "httpapi": {
 		ours: []string{"pkg/event", "pkg/fault", "pkg/secret", "pkg/wording", api + "activity", api + "apikey", api + "app", api + "consent", api + "delivery", api + "factor", api + "grant",
-			api + "id", api + "link", api + "listing", api + "login", api + "mailserver", api + "notice", api + "password", api + "pipeline", api + "preview", api + "qr", api + "template", api + "tenant", api + "user"},
+			api + "id", api + "link", api + "listing", api + "login", api + "mailserver", api + "notice", api + "password", api + "pipeline", api + "preview", api + "qr", api + "session", api + "template", api + "tenant", api + "user"},
 		never: []string{"database/sql", "os"},
 		tests: []string{api + "input"}, // how a page is asked for
 		why:   "edge: the headless API",

@@ -41,7 +41,7 @@ func TestAnAppHearsOfALogout(t *testing.T) {
 		if heard := w.tells(0); len(heard) != 0 {
 			t.Fatalf("before the logout: %d", len(heard))
 		}
-		w.must(w.sessions.End(t.Context(), w.tenant, of.ID))
+		w.must(w.sessions.End(t.Context(), w.tenant, of.ID, closed()))
 		heard := w.tells(0)
 		if len(heard) != 2 {
 			t.Fatalf("%d were told", len(heard))
@@ -94,7 +94,7 @@ func TestAnAppThatIsDownHearsLater(t *testing.T) {
 		for _, status := range []int{500, 302, 400, 201} { // nothing else than 200 and 204 is an answer
 			w.answers(status)
 			if status == 500 {
-				w.must(w.sessions.End(t.Context(), w.tenant, of.ID))
+				w.must(w.sessions.End(t.Context(), w.tenant, of.ID, closed()))
 			}
 			if heard := w.tells(10 * time.Minute); len(heard) != 1 {
 				t.Fatalf("status %d: it was told %d times", status, len(heard))
@@ -115,7 +115,7 @@ func TestAnAppThatIsDownHearsLater(t *testing.T) {
 			t.Error("it is told again")
 		}
 		w.answers(500)
-		w.must(w.sessions.End(t.Context(), w.tenant, w.signsIn(w.app).ID))
+		w.must(w.sessions.End(t.Context(), w.tenant, w.signsIn(w.app).ID, closed()))
 		n := 0
 		for range 40 {
 			n += len(w.tells(time.Hour))
@@ -132,7 +132,7 @@ func TestAnAppThatIsDownLeavesTheOthersTheirTurn(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.answers(500)
 		for range 3 {
-			w.must(w.sessions.End(t.Context(), w.tenant, w.signsIn(w.app).ID))
+			w.must(w.sessions.End(t.Context(), w.tenant, w.signsIn(w.app).ID, closed()))
 			if heard := w.tells(0); len(heard) > 1 || len(w.tried) != 1 {
 				t.Errorf("it is told %d times at once, and was tried %d times", len(heard), len(w.tried))
 			}
@@ -154,7 +154,7 @@ func TestWhateverEndsASessionIsTold(t *testing.T) {
 	off := false
 	for name, end := range map[string]func(w *world, of session.Session) error{
 		"all but one": func(w *world, _ session.Session) error {
-			return w.sessions.EndUser(w.t.Context(), w.tenant, w.user.ID, w.signsIn(w.app).ID)
+			return w.sessions.EndUser(w.t.Context(), session.Whose{Tenant: w.tenant, UserID: w.user.ID}, w.signsIn(w.app).ID, closed())
 		},
 		"deactivation": func(w *world, _ session.Session) error {
 			_, err := w.users.Update(w.t.Context(), w.tenant, w.user.ID, nil, user.Change{Active: &off})
@@ -182,7 +182,7 @@ func TestWhateverEndsASessionIsTold(t *testing.T) {
 func TestOfTwoProcessesOneTells(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		for range 12 {
-			w.must(w.sessions.End(t.Context(), w.tenant, w.signsIn(w.app).ID))
+			w.must(w.sessions.End(t.Context(), w.tenant, w.signsIn(w.app).ID, closed()))
 		}
 		other := w.another()
 		var group sync.WaitGroup
@@ -207,7 +207,7 @@ func TestOfTwoProcessesOneTells(t *testing.T) {
 func TestOnlyADevelopmentServerTellsAppsNearby(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		of := w.signsIn(w.app)
-		w.must(w.sessions.End(t.Context(), w.tenant, of.ID))
+		w.must(w.sessions.End(t.Context(), w.tenant, of.ID, closed()))
 		w.teller.Near = false
 		if heard := w.tells(0); len(heard) != 0 || !slices.Equal(w.tried, []backchannel.Outcome{backchannel.Later}) {
 			t.Errorf("%d were told, tried with %v", len(heard), w.tried)

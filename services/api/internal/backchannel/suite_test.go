@@ -75,7 +75,7 @@ func newWorld(t *testing.T, dsn string) *world {
 	w.must(err)
 	t.Cleanup(func() { _ = w.store.Close() })
 	w.must(w.store.Migrate(t.Context()))
-	w.sessions = &session.Service{Store: w.store, Now: w.clock}
+	w.sessions = &session.Service{Store: w.store, Outbox: &outbox.Composer{Now: w.clock}, Relay: w, Now: w.clock}
 	w.users = &user.Service{Store: w.store, Now: w.clock}
 	w.grants = &grant.Service{Store: w.store, Keys: keys, Now: w.clock}
 	w.tokens = &token.Service{Store: w.store, Keys: keys, Issuer: issuer, Now: w.clock}
@@ -171,6 +171,14 @@ func (w *world) tells(after time.Duration) []*http.Request {
 	heard := w.heard
 	w.heard = nil
 	return heard
+}
+
+// Wake implements outbox.Waker: nobody publishes here.
+func (w *world) Wake() {}
+
+// closed is why a session ends that its user ends from elsewhere.
+func closed() session.Cause {
+	return session.Cause{Why: session.Closed, By: activity.By{Actor: activity.User}}
 }
 
 func (w *world) must(err error) {

@@ -87,7 +87,7 @@ func (s *Service) leave(ctx context.Context, h at, b Browser) (out Outcome, gone
 		out.Device, err = s.Devices.Know(ctx, h.app.Tenant, l.UserID, b.Device)
 	}
 	if err != nil {
-		return Outcome{}, false, errors.Join(err, s.Sessions.End(ctx, h.app.Tenant, of.ID))
+		return Outcome{}, false, errors.Join(err, s.Sessions.End(ctx, h.app.Tenant, of.ID, session.Cause{Why: session.Unfinished, By: b.by()}))
 	}
 	return signedIn(out, h.app, b, token), false, nil
 }
@@ -130,7 +130,7 @@ func (s *Service) session(ctx context.Context, a app.App, l login.Login, b Brows
 		return s.Sessions.RaiseAt(ctx, *has, l.At, l.AMR...)
 	}
 	if has != nil {
-		if err := s.Sessions.End(ctx, has.Tenant, has.ID); err != nil {
+		if err := s.Sessions.End(ctx, has.Tenant, has.ID, session.Cause{Why: session.Replaced, By: b.by()}); err != nil {
 			return secret.Text{}, session.Session{}, err
 		}
 	}

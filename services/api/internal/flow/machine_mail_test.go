@@ -291,7 +291,7 @@ func (m *machine) signsOut() bool {
 	if s == nil {
 		return false
 	}
-	_ = kept{m.world}.EndSession(m.t.Context(), s.Tenant, s.ID, m.now)
+	_ = kept{m.world}.EndSession(m.t.Context(), s.Tenant, s.ID, session.Ending{})
 	if m.upTo(1, "cookie") == 1 {
 		b.set = b.set.Without(session.Realm(acme, tenant.Default))
 	}
@@ -319,10 +319,10 @@ func (m *machine) operates() bool {
 	switch what {
 	case "deactivate":
 		p.user.Active = false
-		_ = kept{m.world}.EndUserSessions(m.t.Context(), p.user.Tenant, p.user.ID, "", m.now)
+		_ = kept{m.world}.EndUserSessions(m.t.Context(), session.Whose{Tenant: p.user.Tenant, UserID: p.user.ID}, "", session.Ending{})
 	case "must change":
 		p.mustChange = true
-		_ = kept{m.world}.EndUserSessions(m.t.Context(), p.user.Tenant, p.user.ID, "", m.now)
+		_ = kept{m.world}.EndUserSessions(m.t.Context(), session.Whose{Tenant: p.user.Tenant, UserID: p.user.ID}, "", session.Ending{})
 	case "take consent back":
 		clear(m.said)
 		clear(m.consents)

@@ -21,6 +21,7 @@ import (
 	"countersign.dev/services/api/internal/login"
 	"countersign.dev/services/api/internal/mailcode"
 	"countersign.dev/services/api/internal/password"
+	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -116,7 +117,7 @@ func (w *world) mint(p *someone) (codes []factor.RecoveryCode) {
 func (w *world) newPassword(p *someone, plain string) {
 	p.password, p.mustChange, p.lapsed = plain, false, false
 	p.number++
-	_ = kept{w}.EndUserSessions(context.Background(), p.user.Tenant, p.user.ID, "", w.now)
+	_ = kept{w}.EndUserSessions(context.Background(), session.Whose{Tenant: p.user.Tenant, UserID: p.user.ID}, "", session.Ending{})
 }
 
 func (w *world) find(t tenant.ID, key user.Key) *someone {

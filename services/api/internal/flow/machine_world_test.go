@@ -16,6 +16,7 @@ import (
 	"countersign.dev/services/api/internal/id"
 	"countersign.dev/services/api/internal/login"
 	"countersign.dev/services/api/internal/notice"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/token"
@@ -78,7 +79,7 @@ func newWorld(t tester) *world {
 	store := ephemeral.NewMemory(clock)
 	logins := &login.Service{Factors: factors{w}, Passwords: passwords{w: w}, Waiting: store, Now: clock}
 	w.Service = &flow.Service{
-		Store: store, Keys: keys, Apps: w, Organizations: w, Realms: w, Domains: w, Consents: w, Sessions: &session.Service{Store: kept{w}, Now: clock},
+		Store: store, Keys: keys, Apps: w, Organizations: w, Realms: w, Domains: w, Consents: w, Sessions: &session.Service{Store: kept{w}, Outbox: &outbox.Composer{Now: clock}, Relay: w, Now: clock},
 		Devices: w, Passwords: passwords{w, logins}, Links: links{w}, Mails: mails{w}, Factors: factors{w}, Logins: logins, Grants: w, Hints: w, Notices: w,
 		BaseURL: "https://login.example.com", Now: clock,
 	}
@@ -171,6 +172,9 @@ func (w *world) Begin(_ context.Context, n grant.New) (grant.Grant, secret.Text,
 	return grant.Grant{ID: id.UUID()}, secret.New(fmt.Sprint("code-", len(w.grants))), nil
 }
 
+// Wake implements outbox.Waker: nobody publishes here.
+func (w *world) Wake() {}
+
 // kept is the store of sessions.
 type kept struct{ *world }
 
@@ -212,16 +216,16 @@ func (k kept) RaiseSession(_ context.Context, old []byte, s session.Session, _ t
 	return s, nil
 }
 
-func (k kept) EndSession(_ context.Context, t tenant.ID, sessionID string, _ time.Time) error {
+func (k kept) EndSession(_ context.Context, t tenant.ID, sessionID string, _ session.Ending) error {
 	if s := k.sessions[sessionID]; s != nil && s.Tenant == t {
 		delete(k.sessions, sessionID)
 	}
 	return nil
 }
 
-func (k kept) EndUserSessions(_ context.Context, t tenant.ID, userID, except string, _ time.Time) error {
+func (k kept) EndUserSessions(_ context.Context, w session.Whose, except string, _ session.Ending) error {
 	for sessionID, s := range k.sessions {
-		if s.Tenant == t && s.User.ID == userID && sessionID != except {
+		if s.Tenant == w.Tenant && s.User.ID == w.UserID && sessionID != except {
 			delete(k.sessions, sessionID)
 		}
 	}
@@ -230,6 +234,10 @@ func (k kept) EndUserSessions(_ context.Context, t tenant.ID, userID, except str
 
 func (kept) Sessions(context.Context, tenant.ID, string, time.Time, time.Duration) ([]session.Session, error) {
 	return nil, nil
+}
+
+func (kept) EndTenantSessions(context.Context, tenant.ID, time.Time, func(int) outbox.Entry) (int, bool, error) {
+	return 0, false, nil
 }
 
 func (kept) SweepSessions(context.Context, time.Time) (bool, error) { return false, nil }

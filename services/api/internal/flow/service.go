@@ -56,7 +56,7 @@ type Sessions interface {
 	FindIn(ctx context.Context, realm string, token secret.Text) (session.Session, error)
 	Raise(ctx context.Context, of session.Session, proofs ...string) (secret.Text, session.Session, error)
 	RaiseAt(ctx context.Context, of session.Session, at time.Time, proofs ...string) (secret.Text, session.Session, error)
-	End(ctx context.Context, t tenant.ID, sessionID string) error
+	End(ctx context.Context, t tenant.ID, sessionID string, c session.Cause) error
 }
 
 // Passwords check passwords.

@@ -24,6 +24,7 @@ import (
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/preview"
+	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/template"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
@@ -36,6 +37,7 @@ type API struct {
 	Keys        *apikey.Service
 	Apps        *app.Service
 	Consents    *consent.Service
+	Sessions    *session.Service
 	Users       *user.Service
 	Factors     *factor.Service
 	Deliveries  *delivery.Service
@@ -74,6 +76,10 @@ func (a *API) Routes() []pipeline.Route {
 		org("DELETE", "/org/{org}/users/{user}", apikey.UsersWrite, "Delete a user", pipeline.Handle(a.deleteUser)),
 		org("GET", "/org/{org}/users/{user}/consents", apikey.UsersRead, "List what a user has allowed apps of others", pipeline.Handle(a.listConsents), own),
 		org("DELETE", "/org/{org}/users/{user}/consents/{app}", apikey.UsersWrite, "Take back what a user has allowed an app, and end all that it was granted", pipeline.Handle(a.revokeConsent), own),
+		org("GET", "/org/{org}/users/{user}/sessions", apikey.UsersRead, "List the browsers that a user is signed in with", pipeline.Handle(a.listSessions), own),
+		org("DELETE", "/org/{org}/users/{user}/sessions", apikey.UsersWrite, "End all sessions of a user, with what came of them", pipeline.Handle(a.endUserSessions), own),
+		org("DELETE", "/org/{org}/users/{user}/sessions/{session}", apikey.UsersWrite, "End a session of a user, with what came of it", pipeline.Handle(a.endSession), own),
+		org("DELETE", "/org/{org}/sessions", apikey.UsersWrite, "End the sessions of all users, with what came of them", pipeline.Handle(a.endAllSessions), own),
 
 		org("GET", "/org/{org}/totp-connection", apikey.ConnectionsRead, "Read the policy of second factors", pipeline.Handle(a.readConnection)),
 		org("PUT", "/org/{org}/totp-connection", apikey.ConnectionsWrite, "Change the policy of second factors", pipeline.Handle(a.updateConnection)),

@@ -18,6 +18,7 @@ import (
 
 	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
@@ -32,7 +33,7 @@ type Apps interface {
 // Sessions finds and ends sessions of browsers.
 type Sessions interface {
 	FindIn(ctx context.Context, realm string, token secret.Text) (session.Session, error)
-	End(ctx context.Context, t tenant.ID, sessionID string) error
+	End(ctx context.Context, t tenant.ID, sessionID string, c session.Cause) error
 }
 
 // Hints reads tokens that apps show to say whose session they mean.
@@ -72,6 +73,7 @@ type Request struct {
 	RedirectURI string      // where the app wants the browser afterwards
 	State       string      // goes along to RedirectURI
 	Browser     session.Set
+	TraceID     string // of the HTTP request
 }
 
 // Outcome is what became of a request.
@@ -144,7 +146,7 @@ func (s *Service) end(ctx context.Context, r Request, proven func(session.Sessio
 		out.Ask = len(found) > 0
 		return out, nil
 	}
-	return s.close(ctx, out, found[0])
+	return s.close(ctx, out, found[0], r.TraceID)
 }
 
 // Look says what a person is asked about, after Begin or Finish has said that
@@ -201,7 +203,7 @@ func (s *Service) Confirm(ctx context.Context, r Request, realm string) (Outcome
 		case err != nil:
 			return Outcome{}, err
 		}
-		if out, err = s.close(ctx, out, found); err != nil {
+		if out, err = s.close(ctx, out, found, r.TraceID); err != nil {
 			return Outcome{}, err
 		}
 	}
@@ -210,8 +212,9 @@ func (s *Service) Confirm(ctx context.Context, r Request, realm string) (Outcome
 
 // close ends a session, and then the browser's part of it: when the first fails
 // the browser can try again.
-func (s *Service) close(ctx context.Context, out Outcome, of session.Session) (Outcome, error) {
-	if err := s.Sessions.End(ctx, of.Tenant, of.ID); err != nil {
+func (s *Service) close(ctx context.Context, out Outcome, of session.Session, traceID string) (Outcome, error) {
+	why := session.Cause{Why: session.SignedOut, By: activity.By{Actor: activity.User, TraceID: traceID}}
+	if err := s.Sessions.End(ctx, of.Tenant, of.ID, why); err != nil {
 		return Outcome{}, err
 	}
 	out.Left = out.Left.Without(session.Realm(of.Org, of.Tenant.Env))

@@ -24,6 +24,7 @@ var pathParameters = map[string]string{
 	"user":     "Id or e-mail address of the user.",
 	"factor":   "Id of the second factor.",
 	"app":      "`client_id` of the app.",
+	"session":  "Id of the session, the `sid` of its tokens.",
 	"template": "Id of the template.",
 	"key":      "`client_id` of the API key.",
 	"delivery": "Id of the delivery.",

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/consent"
@@ -36,7 +37,7 @@ type Account struct {
 // OwnSessions is what the page calls; session.Service implements it.
 type OwnSessions interface {
 	List(ctx context.Context, t tenant.ID, userID string) ([]session.Session, error)
-	End(ctx context.Context, t tenant.ID, sessionID string) error
+	EndOf(ctx context.Context, w session.Whose, sessionID string, c session.Cause) (session.Session, error)
 	FindIn(ctx context.Context, realm string, token secret.Text) (session.Session, error)
 	Raise(ctx context.Context, of session.Session, proofs ...string) (secret.Text, session.Session, error)
 }
@@ -149,14 +150,10 @@ type endSessionForm struct {
 // end ends a session of the user. One that is another's, or none, is no
 // session of theirs: nothing is to be done.
 func (a *Account) end(ctx context.Context, c pipeline.Call, in endSessionForm) (pipeline.Departure, error) {
-	all, err := a.Sessions.List(ctx, c.Tenant, c.Session.User.ID)
-	if err != nil {
+	whose := session.Whose{Tenant: c.Tenant, UserID: c.Session.User.ID}
+	why := session.Cause{Why: session.Closed, By: activity.By{Actor: activity.User, TraceID: c.TraceID}}
+	if _, err := a.Sessions.EndOf(ctx, whose, in.Session, why); err != nil && fault.KindOf(err) != fault.NotFound {
 		return pipeline.Departure{}, err
-	}
-	if slices.ContainsFunc(all, func(of session.Session) bool { return of.ID == in.Session }) {
-		if err := a.Sessions.End(ctx, c.Tenant, in.Session); err != nil {
-			return pipeline.Departure{}, err
-		}
 	}
 	if in.Session != c.Session.ID {
 		return a.back(c), nil

@@ -108,7 +108,7 @@ func (in questionIn) query() url.Values {
 
 func (l *Logout) end(ctx context.Context, c pipeline.Call, in endIn) (pipeline.Departure, error) {
 	out, err := l.Logouts.Begin(ctx, logout.Request{
-		IDToken: in.IDTokenHint, AccessToken: in.AccessTokenHint, ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State, Browser: session.ParseSet(c.Cookie),
+		IDToken: in.IDTokenHint, AccessToken: in.AccessTokenHint, ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State, Browser: session.ParseSet(c.Cookie), TraceID: c.TraceID,
 	})
 	return l.depart(c, out, questionIn{RedirectURI: in.RedirectURI, State: in.State, Locales: in.Locales}, err)
 }
@@ -127,7 +127,7 @@ func (l *Logout) posted(_ context.Context, _ pipeline.Call, in endIn) (pipeline.
 
 func (l *Logout) single(ctx context.Context, c pipeline.Call, in singleIn) (pipeline.Departure, error) {
 	out, err := l.Logouts.Finish(ctx, in.Code, logout.Request{
-		ClientID: c.Path("app_id"), Org: c.Path("app_org"), RedirectURI: in.Target, Browser: session.ParseSet(c.Cookie),
+		ClientID: c.Path("app_id"), Org: c.Path("app_org"), RedirectURI: in.Target, Browser: session.ParseSet(c.Cookie), TraceID: c.TraceID,
 	})
 	return l.depart(c, out, questionIn{RedirectURI: in.Target}, err)
 }
@@ -141,7 +141,7 @@ type question struct {
 
 func (l *Logout) ask(ctx context.Context, c pipeline.Call, in questionIn) (question, error) {
 	view, err := l.Logouts.Look(ctx, logout.Request{
-		ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State, Browser: session.ParseSet(c.Cookie),
+		ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State, Browser: session.ParseSet(c.Cookie), TraceID: c.TraceID,
 	})
 	if in.ClientID = view.App.ID; view.To.IsZero() {
 		in.RedirectURI, in.State = "", ""
@@ -151,7 +151,7 @@ func (l *Logout) ask(ctx context.Context, c pipeline.Call, in questionIn) (quest
 
 func (l *Logout) confirm(ctx context.Context, c pipeline.Call, in confirmIn) (pipeline.Departure, error) {
 	out, err := l.Logouts.Confirm(ctx, logout.Request{
-		ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State, Browser: session.ParseSet(c.Cookie),
+		ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State, Browser: session.ParseSet(c.Cookie), TraceID: c.TraceID,
 	}, in.Realm)
 	return l.depart(c, out, questionIn{Locales: in.Locales}, err)
 }

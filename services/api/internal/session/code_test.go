@@ -24,7 +24,7 @@ func (w *world) fromSession(sessionID string) grant.New {
 func TestACodeNeedsItsSession(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		ended, late, theirs := w.beginID(), w.beginID(), w.newUser("ben@acme.test")
-		w.must(w.one.End(t.Context(), w.tenant, ended))
+		w.must(w.one.End(t.Context(), w.tenant, ended, closed()))
 		stranger := w.fromSession(late)
 		stranger.UserID = theirs.ID
 		for name, n := range map[string]grant.New{
@@ -74,7 +74,7 @@ func TestNoCodeOutlivesItsSession(t *testing.T) {
 				})
 			}
 			all.Go(func() {
-				if err := w.two.End(t.Context(), w.tenant, sessionID); err != nil {
+				if err := w.two.End(t.Context(), w.tenant, sessionID, closed()); err != nil {
 					t.Errorf("end: %v", err)
 				}
 			})

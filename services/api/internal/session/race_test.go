@@ -50,7 +50,7 @@ func TestASessionThatEndsMeanwhileHasEnded(t *testing.T) {
 			w.at32(func(s *session.Service, i int) error {
 				switch i % 3 {
 				case 0:
-					return s.End(t.Context(), w.tenant, of.ID)
+					return s.End(t.Context(), w.tenant, of.ID, closed())
 				case 1:
 					_, err := s.Find(t.Context(), w.tenant, old)
 					return err

@@ -10,6 +10,7 @@ import (
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -25,17 +26,38 @@ type Store interface {
 	// RaiseSession gives a session another token and what was proven, if it
 	// still has the token of old: exactly one of many parallel calls succeeds.
 	RaiseSession(ctx context.Context, old []byte, s Session, idle time.Duration) (Session, error)
-	// EndSession deletes a session and revokes the grants that came of it, but
-	// those with offline_access. One that is not there is none.
-	EndSession(ctx context.Context, t tenant.ID, sessionID string, at time.Time) error
+	// EndSession deletes a session, revokes the grants that came of it, but
+	// those with offline_access, and writes the record. One that is not there is
+	// none.
+	EndSession(ctx context.Context, t tenant.ID, sessionID string, e Ending) error
 	// EndUserSessions does that to all sessions of a user but one.
-	EndUserSessions(ctx context.Context, t tenant.ID, userID, except string, at time.Time) error
+	EndUserSessions(ctx context.Context, w Whose, except string, e Ending) error
+	// EndTenantSessions does that to some of the sessions that have begun by at,
+	// and to grants of sessions that are over, under one record. It returns how
+	// many sessions there were and whether there may be more.
+	EndTenantSessions(ctx context.Context, t tenant.ID, at time.Time, told func(ended int) outbox.Entry) (ended int, more bool, err error)
 	// Sessions lists a user's good sessions, the last used first.
 	Sessions(ctx context.Context, t tenant.ID, userID string, at time.Time, idle time.Duration) ([]Session, error)
 	// SweepSessions forgets sessions whose time was over at. It reports whether
 	// there may be more.
 	SweepSessions(ctx context.Context, at time.Time) (more bool, err error)
 }
+
+// Whose says whose sessions are meant.
+type Whose struct {
+	Tenant tenant.ID
+	UserID string
+}
+
+// Ending is what is written with the end of sessions.
+type Ending struct {
+	At time.Time
+	// Told makes the record of a session that was there.
+	Told func(of Ended) outbox.Entry
+}
+
+// Ended is a session that was there until now.
+type Ended struct{ ID, UserID string }
 
 // Query asks for the session of a token.
 type Query struct {
@@ -51,8 +73,10 @@ type Query struct {
 
 // Service is the rules of sessions.
 type Service struct {
-	Store Store
-	Now   func() time.Time
+	Store  Store
+	Outbox *outbox.Composer
+	Relay  outbox.Waker
+	Now    func() time.Time
 }
 
 // New is what is known when somebody has signed in.
@@ -137,24 +161,6 @@ func (s *Service) RaiseAt(ctx context.Context, of Session, at time.Time, proofs 
 		return secret.Text{}, Session{}, err
 	}
 	return token, of, nil
-}
-
-// End ends a session and the grants that came of it, but those with
-// offline_access. One that is not there has ended.
-func (s *Service) End(ctx context.Context, t tenant.ID, sessionID string) error {
-	return s.Store.EndSession(ctx, t, sessionID, s.Now())
-}
-
-// EndUser is End for all sessions of a user but the one named, which may be
-// empty.
-func (s *Service) EndUser(ctx context.Context, t tenant.ID, userID, except string) error {
-	return s.Store.EndUserSessions(ctx, t, userID, except, s.Now())
-}
-
-// List returns a user's sessions, the last used first. Nothing in it is a
-// credential.
-func (s *Service) List(ctx context.Context, t tenant.ID, userID string) ([]Session, error) {
-	return s.Store.Sessions(ctx, t, userID, s.Now(), Idle)
 }
 
 // Sweep forgets sessions whose day is over. Those that are idle for too long

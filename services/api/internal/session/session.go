@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign.dev/pkg/fault"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/tenant"
 	"countersign.dev/services/api/internal/user"
 )
@@ -44,8 +45,24 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
+// Why sessions end, as their records say. Who ended one is the record's actor.
+const (
+	SignedOut  = "signed_out" // in their own browser
+	Closed     = "closed"     // from elsewhere: on the account page, or by an administrator
+	Replaced   = "replaced"   // by another sign-in in the same browser
+	Unfinished = "unfinished" // the sign-in that it began with came to nothing
+)
+
+// Cause is why a session ends and who ends it.
+type Cause struct {
+	Why string
+	activity.By
+}
+
 // What may go wrong.
 var (
+	// ErrNotFound answers where the user has no such session.
+	ErrNotFound = fault.New(fault.NotFound, "session_not_found", "the user has no such session, or it has ended; list the sessions of the user to see which there are")
 	// ErrNone answers for every session that is not good, without saying why.
 	ErrNone = fault.New(fault.Unauthorized, "not_signed_in", "this browser is not signed in here, or was not used for too long; sign in again")
 	// ErrReauth answers where a proof is too old, or of too little, for a

@@ -95,9 +95,9 @@ func TestASessionEndsWithWhatCameOfIt(t *testing.T) {
 		}
 		stranger := w.tenant
 		stranger.Env = tenant.Default
-		w.must(w.one.End(t.Context(), stranger, of.ID))
+		w.must(w.one.End(t.Context(), stranger, of.ID, closed()))
 		w.good("ended in another environment", token)
-		w.must(w.two.End(t.Context(), w.tenant, of.ID))
+		w.must(w.two.End(t.Context(), w.tenant, of.ID, closed()))
 		w.dead("ended", token)
 		w.lives("of the session", mine, false)
 		w.lives("offline", offline, true)
@@ -106,13 +106,13 @@ func TestASessionEndsWithWhatCameOfIt(t *testing.T) {
 
 		third, of := w.begin()
 		kept := w.grant(of.ID)
-		w.must(w.one.EndUser(t.Context(), w.tenant, w.user.ID, of.ID))
+		w.must(w.one.EndUser(t.Context(), session.Whose{Tenant: w.tenant, UserID: w.user.ID}, of.ID, closed()))
 		w.dead("another one", other)
 		w.good("the one that is kept", third)
 		w.lives("of another one", theirs, false)
 		w.lives("of the one that is kept", kept, true)
 		w.lives("of none", headless, true)
-		w.must(w.one.EndUser(t.Context(), w.tenant, w.user.ID, ""))
+		w.must(w.one.EndUser(t.Context(), session.Whose{Tenant: w.tenant, UserID: w.user.ID}, "", closed()))
 		w.dead("all", third)
 	})
 }

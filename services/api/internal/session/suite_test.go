@@ -10,9 +10,11 @@ import (
 	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/seal"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api/internal/activity"
 	"countersign.dev/services/api/internal/apikey"
 	"countersign.dev/services/api/internal/grant"
 	"countersign.dev/services/api/internal/id"
+	"countersign.dev/services/api/internal/outbox"
 	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/sqlstore"
 	"countersign.dev/services/api/internal/tenant"
@@ -55,17 +57,27 @@ func newWorld(t *testing.T, dsn string) *world {
 	w.now.Store(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
 	keys, err := seal.Parse("keys", seal.NewKey())
 	w.must(err)
+	index, err := seal.ParseIndex("index", seal.NewKey())
+	w.must(err)
 	for i := range w.stores {
-		w.stores[i], err = sqlstore.Open(t.Context(), sqlstore.Config{DSN: dsn, Keys: keys})
+		w.stores[i], err = sqlstore.Open(t.Context(), sqlstore.Config{DSN: dsn, Keys: keys, Index: index})
 		w.must(err)
 		t.Cleanup(func() { _ = w.stores[i].Close() })
 	}
 	w.must(w.stores[0].Migrate(t.Context()))
-	w.one = &session.Service{Store: w.stores[0], Now: w.clock}
-	w.two = &session.Service{Store: w.stores[1], Now: w.clock}
+	w.one = &session.Service{Store: w.stores[0], Outbox: &outbox.Composer{Now: w.clock}, Relay: w, Now: w.clock}
+	w.two = &session.Service{Store: w.stores[1], Outbox: &outbox.Composer{Now: w.clock}, Relay: w, Now: w.clock}
 	w.grants = &grant.Service{Store: w.stores[0], Keys: keys, Now: w.clock}
 	w.furnish()
 	return w
+}
+
+// Wake implements outbox.Waker: nobody publishes here.
+func (w *world) Wake() {}
+
+// closed is why a session ends that its user ends from elsewhere.
+func closed() session.Cause {
+	return session.Cause{Why: session.Closed, By: activity.By{Actor: activity.User}}
 }
 
 func (w *world) must(err error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/services/api/internal/backchannel"
+	"countersign.dev/services/api/internal/session"
 	"countersign.dev/services/api/internal/tenant"
 )
 
@@ -15,18 +16,18 @@ var _ backchannel.Store = (*Store)(nil)
 const oneNotice = ` WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND session_id = $4 AND app_id = $5`
 
 // endSessions runs a statement that deletes sessions of a tenant and returns
-// their ids, and writes a notice for each app that was granted something in one
+// their ids and users, and writes a notice for each app that was granted something in one
 // of them and wants to hear of it. Whoever was just storing such a grant held
 // the session (see holdSession), so that all are there when it is gone.
-func endSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, at time.Time, st statement) error {
-	ended, err := many(ctx, tx, st, func(row scanner) (sessionID string, err error) {
-		err = row.Scan(&sessionID)
-		return sessionID, err
+func endSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, at time.Time, st statement) ([]session.Ended, error) {
+	ended, err := many(ctx, tx, st, func(row scanner) (of session.Ended, err error) {
+		err = row.Scan(&of.ID, &of.UserID)
+		return of, err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, sessionID := range ended {
+	for _, of := range ended {
 		if _, err := exec(ctx, tx, stmt("note logout for apps",
 			`INSERT INTO logout_notices (org_id, environment, session_id, app_id, account_id, user_id, tries, due_at, created_at)
 			SELECT DISTINCT g.org_id, g.environment, g.session_id, g.client_id, g.account_id, g.user_id, 0, CAST($5 AS BIGINT), CAST($5 AS BIGINT)
@@ -34,11 +35,11 @@ func endSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, at time.Time, st 
 			WHERE g.account_id = $1 AND g.org_id = $2 AND g.environment = $3 AND g.session_id = $4 AND g.session_id <> ''
 				AND a.account_id = $1 AND a.active = TRUE AND a.backchannel_uri <> ''
 			ON CONFLICT (org_id, environment, session_id, app_id) DO NOTHING`,
-			t.Account, t.Org, t.Env, sessionID, millis(at))); err != nil {
-			return err
+			t.Account, t.Org, t.Env, of.ID, millis(at))); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return ended, nil
 }
 
 // ClaimLogout implements backchannel.Store. Of many that look at once each

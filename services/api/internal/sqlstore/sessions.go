@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 
@@ -114,76 +113,6 @@ func (s *Store) Sessions(ctx context.Context, t tenant.ID, userID string, at tim
 		`SELECT `+sessionColumns+` FROM sessions WHERE`+goodSession+` AND account_id = $3 AND org_id = $4 AND environment = $5 AND user_id = $6
 		ORDER BY seen_at DESC, created_at DESC, id`,
 		millis(at), millis(at.Add(-idle)), t.Account, t.Org, t.Env, userID), scanSession)
-}
-
-// EndSession implements session.Store.
-func (s *Store) EndSession(ctx context.Context, t tenant.ID, sessionID string, at time.Time) error {
-	return s.inTx(ctx, "end session", limit, func(ctx context.Context, tx *sql.Tx) error {
-		if err := endSessions(ctx, tx, t, at, stmt("delete session",
-			`DELETE FROM sessions`+oneSession+` RETURNING id`, t.Account, t.Org, t.Env, sessionID)); err != nil {
-			return err
-		}
-		_, err := exec(ctx, tx, stmt("revoke grants of session",
-			`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND session_id = $4 AND session_id <> ''
-				AND revoked_at IS NULL AND scope NOT LIKE '%"offline_access"%'`, t.Account, t.Org, t.Env, sessionID, millis(at)))
-		return err
-	})
-}
-
-// EndUserSessions implements session.Store.
-func (s *Store) EndUserSessions(ctx context.Context, t tenant.ID, userID, except string, at time.Time) error {
-	return s.inTx(ctx, "end sessions of user", limit, func(ctx context.Context, tx *sql.Tx) error {
-		if err := deleteSessions(ctx, tx, user.User{ID: userID, Tenant: t}, except, at); err != nil {
-			return err
-		}
-		_, err := exec(ctx, tx, stmt("revoke grants of sessions",
-			`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
-				AND session_id <> $6 AND session_id <> '' AND revoked_at IS NULL AND scope NOT LIKE '%"offline_access"%'`,
-			t.Account, t.Org, t.Env, userID, millis(at), except))
-		return err
-	})
-}
-
-// deleteSessions ends the sessions of a user but one.
-func deleteSessions(ctx context.Context, tx *sql.Tx, u user.User, except string, at time.Time) error {
-	t := u.Tenant
-	return endSessions(ctx, tx, t, at, stmt("delete sessions of user",
-		`DELETE FROM sessions WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4 AND id <> $5 RETURNING id`,
-		t.Account, t.Org, t.Env, u.ID, except))
-}
-
-// endLogins ends all that a user is signed in to: sessions of browsers, and
-// grants whatever their scope (R-033). The session named stays with what came
-// of it; an empty name keeps none, and then no device is known any more either.
-// In the transaction of a change of what they rested on nothing can come
-// between.
-func endLogins(ctx context.Context, tx *sql.Tx, u user.User, keep string, at time.Time) error {
-	t := u.Tenant
-	if err := deleteSessions(ctx, tx, u, keep, at); err != nil {
-		return err
-	}
-	if keep == "" {
-		if err := forgetDevices(ctx, tx, t, u.ID); err != nil {
-			return err
-		}
-	}
-	_, err := exec(ctx, tx, stmt("revoke grants of user",
-		`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
-			AND revoked_at IS NULL AND (session_id = '' OR session_id <> $6)`, t.Account, t.Org, t.Env, u.ID, millis(at), keep))
-	return err
-}
-
-// endDeactivated ends the sessions of a user who is deactivated, with all that
-// came of them. Logins over the API wait: they are good again with their user.
-func endDeactivated(ctx context.Context, tx *sql.Tx, u user.User) error {
-	t := u.Tenant
-	if err := deleteSessions(ctx, tx, u, "", u.UpdatedAt); err != nil {
-		return err
-	}
-	_, err := exec(ctx, tx, stmt("revoke grants of sessions",
-		`UPDATE grants SET revoked_at = $5 WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND user_id = $4
-			AND session_id <> '' AND revoked_at IS NULL`, t.Account, t.Org, t.Env, u.ID, millis(u.UpdatedAt)))
-	return err
 }
 
 // SweepSessions implements session.Store.

@@ -184,7 +184,7 @@ func (s *Store) DeleteUser(ctx context.Context, t tenant.ID, userID string, at t
 	var sealed []byte
 	err = undeadlocked(ctx, func() error {
 		return s.inTx(ctx, "delete user", limit, func(ctx context.Context, tx *sql.Tx) error {
-			if err := deleteSessions(ctx, tx, user.User{ID: userID, Tenant: t}, "", at); err != nil {
+			if _, err := deleteSessions(ctx, tx, user.User{ID: userID, Tenant: t}, "", at); err != nil {
 				return err
 			}
 			return oneBy(ctx, tx, user.ErrNotFound, st, func(row scanner) (err error) {
