@@ -7,16 +7,17 @@
 // token for each try and posts it. An app that does not answer is told again,
 // for a day. It may be told twice and is never left out: a process that dies
 // between the answer and its note leaves the notice to the next one.
+//
+// An app that lets us wait has one place at a time, however much it has still to
+// be told, and those that have failed share half of the places: the other apps
+// hear in time beside any number of them.
 package backchannel
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"countersign.dev/pkg/fault"
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/tenant"
@@ -31,8 +32,10 @@ const (
 	lease = 30 * time.Second
 	// every is how often somebody looks for notices.
 	every = time.Second
-	// atOnce is how many apps are told at the same time.
-	atOnce = 8
+	// atOnce is how many apps are told at the same time, and slowAtOnce how many
+	// of them may have failed before.
+	atOnce     = 8
+	slowAtOnce = atOnce / 2
 )
 
 // waits are how long an app is left alone after each failure; the last one
@@ -64,11 +67,14 @@ func Outcomes() []Outcome { return []Outcome{Told, Later, Failed} }
 
 // Store keeps notices.
 type Store interface {
+	// LogoutsDue reports whether ClaimLogout may find something. It only reads.
+	LogoutsDue(ctx context.Context, at time.Time) (bool, error)
 	// ClaimLogout takes a notice that is due, by one conditional statement, and
 	// leaves it alone until until, as it leaves the app's others: an app that is
 	// slow or down takes one turn of many, however much it has still to be told.
-	// It is not ok when there is none.
-	ClaimLogout(ctx context.Context, at, until time.Time) (n Notice, ok bool, err error)
+	// Unless slow, it leaves out every app that has failed and was not reached
+	// since. It is not ok when there is none.
+	ClaimLogout(ctx context.Context, at, until time.Time, slow bool) (n Notice, ok bool, err error)
 	// RetryLogout says when a notice is due again, unless somebody else has
 	// taken it meanwhile.
 	RetryLogout(ctx context.Context, n Notice, due time.Time) error
@@ -110,72 +116,6 @@ type Service struct {
 	Now  func() time.Time
 	// Observe hears of each try; why is nil for Told.
 	Observe func(ctx context.Context, n Notice, o Outcome, why error)
-}
-
-// Run tells apps until ctx is done. report hears of faults of the store: what
-// could not be read or noted is done at the next look.
-func (s *Service) Run(ctx context.Context, report func(error)) error {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		if err := s.Tell(ctx); err != nil && ctx.Err() == nil {
-			report(err)
-		}
-	}
-}
-
-// Tell tries all notices that are due, some at once so that an app that lets
-// wait does not let everybody wait.
-func (s *Service) Tell(ctx context.Context) error {
-	errs := make([]error, atOnce)
-	var group sync.WaitGroup
-	for i := range errs {
-		group.Go(func() {
-			for more := true; more && errs[i] == nil && ctx.Err() == nil; {
-				more, errs[i] = s.next(ctx)
-			}
-		})
-	}
-	group.Wait()
-	return errors.Join(errs...)
-}
-
-// next tries one notice. It reports whether there was one.
-func (s *Service) next(ctx context.Context) (bool, error) {
-	now := s.Now()
-	n, ok, err := s.Store.ClaimLogout(ctx, now, now.Add(lease))
-	if err != nil || !ok {
-		return false, err
-	}
-	a, err := s.Store.AppByID(ctx, n.ClientID)
-	if fault.KindOf(err) == fault.NotFound || err == nil && (!a.Active || a.BackchannelURI == "") {
-		return true, s.Store.EndLogout(ctx, n) // nobody listens any more
-	}
-	if err != nil {
-		return true, err
-	}
-	switch why := s.try(ctx, n, a); {
-	case why == nil:
-		s.Observe(ctx, n, Told, nil)
-		return true, s.Store.EndLogout(ctx, n)
-	case ctx.Err() != nil: // we stop; the lease runs out
-		return false, nil
-	case !s.Now().Before(n.EndedAt.Add(Lasts)):
-		s.Observe(ctx, n, Failed, why)
-		return true, s.Store.EndLogout(ctx, n)
-	default:
-		s.Observe(ctx, n, Later, why)
-		due := s.Now().Add(waits[min(n.Tries, len(waits))-1])
-		if last := n.EndedAt.Add(Lasts); due.After(last) {
-			due = last
-		}
-		return true, s.Store.RetryLogout(ctx, n, due)
-	}
 }
 
 func (s *Service) try(ctx context.Context, n Notice, a app.App) error {

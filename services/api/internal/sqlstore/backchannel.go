@@ -42,16 +42,27 @@ func endSessions(ctx context.Context, tx *sql.Tx, t tenant.ID, at time.Time, st 
 	return ended, nil
 }
 
+// LogoutsDue implements backchannel.Store.
+func (s *Store) LogoutsDue(ctx context.Context, at time.Time) (due bool, err error) {
+	err = one(ctx, s.read, errNone, stmt("look for logout notices", `SELECT EXISTS (SELECT 1 FROM logout_notices WHERE due_at <= $1)`, millis(at)), &due)
+	return due, err
+}
+
 // ClaimLogout implements backchannel.Store. Of many that look at once each
 // takes another notice or none: the condition is read again when the row is
-// free. An app that is just being told, or waits to be told again, is left out.
-func (s *Store) ClaimLogout(ctx context.Context, at, until time.Time) (n backchannel.Notice, ok bool, err error) {
+// free. An app that is just being told, or waits to be told again, is left out;
+// unless slow, so is one that was told in vain and is due again.
+func (s *Store) ClaimLogout(ctx context.Context, at, until time.Time, slow bool) (n backchannel.Notice, ok bool, err error) {
+	failing := time.UnixMilli(0)
+	if slow {
+		failing = at
+	}
 	err = one(ctx, s.write, errNone, stmt("claim logout notice",
 		`UPDATE logout_notices SET tries = tries + 1, due_at = $2 WHERE due_at <= $1 AND (org_id, environment, session_id, app_id) IN (
 			SELECT org_id, environment, session_id, app_id FROM logout_notices WHERE due_at <= $1 AND (org_id, environment, app_id) NOT IN (
-				SELECT org_id, environment, app_id FROM logout_notices WHERE tries > 0 AND due_at > $1)
+				SELECT org_id, environment, app_id FROM logout_notices WHERE tries > 0 AND due_at > $3)
 			ORDER BY due_at LIMIT 1`+s.dialect.skipLocked+`)
-		RETURNING account_id, org_id, environment, user_id, session_id, app_id, tries, created_at`, millis(at), millis(until)),
+		RETURNING account_id, org_id, environment, user_id, session_id, app_id, tries, created_at`, millis(at), millis(until), millis(failing)),
 		&n.Tenant.Account, &n.Tenant.Org, &n.Tenant.Env, &n.UserID, &n.SessionID, &n.ClientID, &n.Tries, instant{&n.EndedAt})
 	if errors.Is(err, errNone) {
 		return backchannel.Notice{}, false, nil
