@@ -127,7 +127,7 @@ func (r *trail) take(route pipeline.Route, answer *reply) *reply {
 	for _, name := range []string{"Permissions-Policy", "Content-Security-Policy", "Date", "Content-Length"} {
 		head.Del(name) // observe has looked at them
 	}
-	if !strings.HasPrefix(route.Path, "/docs/assets/") && !strings.HasPrefix(route.Path, "/assets/") || answer.status >= http.StatusBadRequest { // the same for everybody
+	if !strings.HasPrefix(strings.TrimPrefix(route.Path, "/docs"), "/assets/") || answer.status >= http.StatusBadRequest { // the same for everybody
 		r.places[place] = append(r.places[place], fmt.Sprint(head, r.unpacked(answer)))
 	}
 	return answer

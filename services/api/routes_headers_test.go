@@ -26,7 +26,7 @@ func (h *house) observe(req *http.Request) *reply {
 		if name == "Cache-Control" && r.status == http.StatusOK && strings.Contains(req.URL.Path, "/.well-known") {
 			want = "public, max-age=60" // the public keys, for everybody the same
 		}
-		if name == "Cache-Control" && r.status == http.StatusOK && strings.HasPrefix(req.URL.Path, "/assets/") {
+		if name == "Cache-Control" && r.status == http.StatusOK && strings.HasPrefix(strings.TrimPrefix(req.URL.Path, "/docs"), "/assets/") {
 			want = "public, max-age=31536000" // their paths say which version they are
 		}
 		if got := r.header.Values(name); len(got) != 1 || got[0] != want {

@@ -52,7 +52,7 @@ func newGallery(t *testing.T) *gallery {
 // for anything. A picture of each is kept.
 //
 // Covers R-153 (in a browser: every page with sample data, no violation of the policy).
-// Covers R-161 (in a browser: every page with sample data asks one origin).
+//
 func TestGallery(t *testing.T) {
 	t.Parallel()
 	g := newGallery(t)
@@ -62,6 +62,16 @@ func TestGallery(t *testing.T) {
 			g.walk(t, lang)
 		})
 	}
+	t.Run("documentation", func(t *testing.T) {
+		t.Parallel()
+		tab := g.chromium.Profile(t)
+		tab.Open(g.issuer + "/docs/errors")
+		tab.Open(g.issuer + "/docs")
+		tab.Await("#api .opblock") // it shows the API, so its script has run
+		if outside := tab.Outside(g.issuer); len(outside) > 0 {
+			t.Errorf("the documentation asks elsewhere: %q", outside)
+		}
+	})
 }
 
 // walk goes through the pages of a language.

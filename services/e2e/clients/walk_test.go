@@ -19,7 +19,7 @@ const (
 //
 // Covers R-153 (in a browser: every step of a sign-in, with and without scripts).
 // Covers R-160 (without scripts: enrolment, sign-in and recovery).
-// Covers R-161 (the pages of people; the files of /docs have names that stay the same).
+// Covers R-161 (the pages of people).
 func TestWalks(t *testing.T) {
 	t.Parallel()
 	w := newWalks(t)

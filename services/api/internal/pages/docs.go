@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"path/filepath"
 	"strings"
 
 	"countersign.dev/services/api/internal/pipeline"
@@ -21,8 +22,8 @@ type Docs struct {
 }
 
 type asset struct {
-	name string
-	file file
+	name, path string // the path is below /docs
+	file       file
 }
 
 // docsPolicy lets the pages load their own assets and the document, and run no
@@ -43,7 +44,8 @@ var (
 	errorsJSON []byte
 )
 
-var errorsPage = template.Must(template.New("errors").Funcs(template.FuncMap{"parts": parts}).Parse(errorsHTML))
+// docsPages are the pages of docs.html and errors.html.
+var docsPages = template.Must(template.Must(template.New("docs").Funcs(template.FuncMap{"parts": parts}).Parse(docsHTML)).New("errors").Parse(errorsHTML))
 
 const (
 	textHTML  = "text/html; charset=utf-8"
@@ -52,8 +54,9 @@ const (
 	textPlain = "text/plain; charset=utf-8"
 )
 
-// stored are the files below /docs/assets. What ends in .gz is stored
-// compressed and served without that ending.
+// stored are the files below /docs/assets, where their names hold a digest of
+// what is there: browsers keep them, as they do the files of all pages. What ends
+// in .gz is stored compressed and served without that ending.
 var stored = []struct{ name, mediaType string }{
 	{"docs.css", textCSS},
 	{"docs.js", textJS},
@@ -66,39 +69,44 @@ var stored = []struct{ name, mediaType string }{
 
 // NewDocs prepares the pages of a document, which is JSON.
 func NewDocs(document []byte) (*Docs, error) {
-	d := &Docs{
-		page:     file{textHTML, compress([]byte(docsHTML)), docsPolicy},
-		document: file{"application/json; charset=utf-8", compress(document), ""},
-	}
+	d := &Docs{document: file{"application/json; charset=utf-8", compress(document), ""}}
 	for _, s := range stored {
 		raw, err := assetFiles.ReadFile("assets/" + s.name)
 		if err != nil {
 			return nil, fmt.Errorf("read asset: %w", err)
 		}
 		name, compressed := strings.CutSuffix(s.name, ".gz")
+		ending := filepath.Ext(name)
+		path := hashed(strings.TrimSuffix(name, ending), ending, raw)
 		if !compressed {
 			raw = compress(raw)
 		}
-		d.assets = append(d.assets, asset{name, file{s.mediaType, raw, ""}})
+		d.assets = append(d.assets, asset{name, path, file{s.mediaType, raw, ""}})
 	}
-	list, err := renderErrors()
-	if err != nil {
-		return nil, err
-	}
-	d.errors = file{textHTML, compress(list), docsPolicy}
-	return d, nil
-}
-
-func renderErrors() ([]byte, error) {
 	var codes []errorCode
 	if err := json.Unmarshal(errorsJSON, &codes); err != nil {
 		return nil, fmt.Errorf("read the error codes: %w", err)
 	}
-	var page bytes.Buffer
-	if err := errorsPage.Execute(&page, codes); err != nil {
-		return nil, fmt.Errorf("render the error codes: %w", err)
+	var err error
+	if d.page, err = d.render("docs", nil); err != nil {
+		return nil, err
 	}
-	return page.Bytes(), nil
+	d.errors, err = d.render("errors", codes)
+	return d, err
+}
+
+// render makes a page. Its links to assets are relative to /docs/, for which a
+// browser takes a page there, and one at /docs says so.
+func (d *Docs) render(name string, codes []errorCode) (file, error) {
+	paths := map[string]string{}
+	for _, a := range d.assets {
+		paths[a.name] = strings.TrimPrefix(a.path, "/")
+	}
+	var page bytes.Buffer
+	if err := docsPages.ExecuteTemplate(&page, name, map[string]any{"Assets": paths, "Codes": codes}); err != nil {
+		return file{}, fmt.Errorf("render the documentation: %w", err)
+	}
+	return file{textHTML, compress(page.Bytes()), docsPolicy}, nil
 }
 
 // Routes is the table of these pages.
@@ -109,7 +117,9 @@ func (d *Docs) Routes() []pipeline.Route {
 		d.errors.route("/docs/errors", "Explain the codes of errors"),
 	}
 	for _, a := range d.assets {
-		routes = append(routes, a.file.route("/docs/assets/"+a.name, "Get a part of the documentation"))
+		route := a.file.route("/docs"+a.path, "Get a part of the documentation")
+		route.CacheFor = aYear
+		routes = append(routes, route)
 	}
 	return routes
 }

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -61,34 +61,70 @@ func TestCodeInSentences(t *testing.T) {
 // What the list of errors says is shown as text, whatever it looks like.
 func TestTheListOfErrorsIsEscaped(t *testing.T) {
 	t.Parallel()
-	var page bytes.Buffer
-	if err := errorsPage.Execute(&page, []errorCode{{Code: `x"><b>`, Status: "400", Meaning: "<script>`<i>`", Remedy: "&"}}); err != nil {
+	docs, err := NewDocs([]byte("{}"))
+	if err != nil {
 		t.Fatal(err)
 	}
+	made, err := docs.render("errors", []errorCode{{Code: `x"><b>`, Status: "400", Meaning: "<script>`<i>`", Remedy: "&"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(unpacked(t, made))
 	for _, raw := range []string{"<b>", "<script>", "<i>"} {
-		if strings.Contains(page.String(), raw) {
-			t.Errorf("the page holds %s: %s", raw, page.String())
+		if strings.Contains(page, raw) {
+			t.Errorf("the page holds %s: %s", raw, page)
 		}
 	}
 }
 
-func TestEveryEmbeddedFileIsServed(t *testing.T) {
+// Each file has a name of its own for what is in it, which browsers keep, and
+// the pages know them by it.
+//
+// Covers R-161 (hashed names, on the pages of the documentation).
+func TestTheFilesOfTheDocumentationAreKept(t *testing.T) {
 	t.Parallel()
 	docs, err := NewDocs([]byte("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var served []string
+	served := map[string]bool{}
 	for _, route := range docs.Routes() {
-		served = append(served, route.Path)
+		if strings.HasPrefix(route.Path, "/docs/assets/") && (route.CacheFor != aYear || !digested.MatchString(route.Path)) {
+			t.Errorf("%s is kept for %v", route.Path, route.CacheFor)
+		}
+		served[route.Path] = true
 	}
 	entries, err := assetFiles.ReadDir("assets")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, entry := range entries {
-		if path := "/docs/assets/" + strings.TrimSuffix(entry.Name(), ".gz"); !slices.Contains(served, path) {
-			t.Errorf("%s is embedded and not served", path)
+	if len(entries) != len(docs.assets) {
+		t.Errorf("%d files are embedded, %d are served", len(entries), len(docs.assets))
+	}
+	for base, page := range map[string]file{"/": docs.page, "/docs/": docs.errors} {
+		for _, match := range loaded.FindAllSubmatch(unpacked(t, page), -1) {
+			if path := base + string(match[1]); !served[path] {
+				t.Errorf("a page below %s loads %s, which is not served", base, path)
+			}
 		}
 	}
+}
+
+var (
+	digested = regexp.MustCompile(`^/docs/assets/[\w.-]+\.[a-z2-7]{16}(\.\w+)?$`)
+	loaded   = regexp.MustCompile(`(?:src|href)="((?:docs/)?assets/[^"]*)"`)
+)
+
+// unpacked is what somebody gets who cannot undo the compression.
+func unpacked(t *testing.T, f file) []byte {
+	t.Helper()
+	reader, err := gzip.NewReader(bytes.NewReader(f.packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
