@@ -366,21 +366,60 @@ func TestOnlyOurOwnFormSignsOut(t *testing.T) {
 }
 
 // An app may send its request as a form, too. Browsers bring no cookie of ours
-// with it, so that it is repeated as GET.
-func TestAPostedLogoutIsRepeatedAsGet(t *testing.T) {
+// with it, so that it is repeated as GET; what it has shown stays here, since an
+// address is kept in histories and logs. What takes its place in the address is
+// worth nothing in another browser, and nothing a second time.
+func TestAPostedLogoutIsRepeatedWithoutItsTokens(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, start(t, embedded(t)))
-	app := s.app()
-	b := s.browser()
-	l := s.signIn(b, app, s.user)
-	form := url.Values{"id_token_hint": {l.id}, "post_logout_redirect_uri": {afterLogout}, "state": {"s"}, "client_id": {app}, "ui_locales": {"fr"}}
-	again := s.browser().visit(http.MethodPost, endSession, form).wantTo(endSession)
-	if !s.lives(l) {
-		t.Fatal("a form of another site has ended a session by itself")
-	}
-	if b.visit(http.MethodGet, again.header.Get("Location"), nil).wantTo(afterLogout + "?state=s"); s.lives(l) {
-		t.Error("repeated it does not end the session")
-	}
+	both(t, func(t *testing.T, p *parts) {
+		s := newStage(t, start(t, p))
+		app, another := s.app(), s.app("Another shop")
+		for name, c := range map[string]struct {
+			shows func(l login) url.Values
+			asked bool
+		}{
+			"an ID token":      {func(l login) url.Values { return url.Values{"id_token_hint": {l.id}, "client_id": {app}} }, false},
+			"an access token":  {func(l login) url.Values { return url.Values{"access_token_hint": {l.access}, "client_id": {app}} }, false},
+			"no client":        {func(l login) url.Values { return url.Values{"id_token_hint": {l.id}} }, false},
+			"another client":   {func(l login) url.Values { return url.Values{"id_token_hint": {l.id}, "client_id": {another}} }, true},
+			"no token":         {func(login) url.Values { return url.Values{"client_id": {app}} }, true},
+			"what is no token": {func(login) url.Values { return url.Values{"id_token_hint": {"canary"}, "client_id": {app}} }, true},
+			"one of no session": {func(login) url.Values {
+				return url.Values{"id_token_hint": {s.tokensOf(session.Session{}, app, s.user).id}}
+			}, true},
+		} {
+			b := s.browser()
+			l := s.signIn(b, app, s.user)
+			form := c.shows(l)
+			form.Set("post_logout_redirect_uri", afterLogout)
+			form.Set("state", "s")
+			form.Set("ui_locales", "fr")
+			again := s.browser().visit(http.MethodPost, endSession, form).wantTo(endSession).to()
+			if strings.Contains(again, "token") || strings.Contains(again, l.id) || strings.Contains(again, l.access) || strings.Contains(again, "canary") {
+				t.Errorf("%s: the browser is sent to %s", name, again)
+			}
+			if !s.lives(l) {
+				t.Fatalf("%s: a form of another site has ended a session by itself", name)
+			}
+			if c.asked {
+				if b.visit(http.MethodGet, again, nil).wantTo(signOut); !s.lives(l) {
+					t.Errorf("%s: the session has ended", name)
+				}
+				continue
+			}
+			if b.visit(http.MethodGet, again, nil).wantTo(afterLogout + "?state=s"); s.lives(l) {
+				t.Errorf("%s: repeated it does not end the session", name)
+			}
+			l = s.signIn(b, app, s.user)
+			if b.visit(http.MethodGet, again, nil).wantTo(signOut); !s.lives(l) {
+				t.Errorf("%s: the same address has ended a second session", name)
+			}
+			stranger := s.signIn(s.browser(), app, s.user)
+			if stranger.visit(http.MethodGet, s.browser().visit(http.MethodPost, endSession, c.shows(l)).to(), nil).wantTo(signOut); !s.lives(l) || !s.lives(stranger) {
+				t.Errorf("%s: another browser has ended a session", name)
+			}
+		}
+	})
 }
 
 // The app says in which language it speaks with the person.

@@ -44,8 +44,9 @@ type Hints interface {
 	ReadAccessHint(ctx context.Context, raw secret.Text) (token.Hint, error)
 }
 
-// Codes takes codes of logouts that apps have begun.
+// Codes stand for logouts that have begun and that a browser has to finish.
 type Codes interface {
+	Offer(ctx context.Context, l session.Logout) (secret.Text, error)
 	Take(ctx context.Context, code secret.Text, clientID string) (session.Logout, error)
 }
 
@@ -102,10 +103,35 @@ type View struct {
 // browser's. Where the browser is not signed in to what is meant there is
 // nothing to end or to ask.
 func (s *Service) Begin(ctx context.Context, r Request) (Outcome, error) {
-	hint, err := s.hint(ctx, r)
+	hint, r, err := s.meant(ctx, r)
 	if err != nil {
 		return Outcome{}, err
 	}
+	return s.end(ctx, r, func(of session.Session) bool {
+		return hint.SessionID != "" && hint.SessionID == of.ID && hint.UserID == of.User.ID
+	})
+}
+
+// Defer reads the hint of a request that its browser has to repeat. It returns
+// the app that is meant, empty for none, and what takes the hint's place: a code
+// for Finish, empty where there is no session to end.
+func (s *Service) Defer(ctx context.Context, r Request) (clientID string, code secret.Text, err error) {
+	hint, r, err := s.meant(ctx, r)
+	if err != nil || hint.SessionID == "" {
+		return r.ClientID, secret.Text{}, err
+	}
+	of, err := s.app(ctx, r)
+	if err != nil || of.ID == "" {
+		return r.ClientID, secret.Text{}, err
+	}
+	code, err = s.Codes.Offer(ctx, session.Logout{Tenant: of.Tenant, SessionID: hint.SessionID, ClientID: of.ID})
+	return of.ID, code, err
+}
+
+// meant is what a request shows, and the request with the app that it names. A
+// hint of another app than the one that is named is none.
+func (s *Service) meant(ctx context.Context, r Request) (token.Hint, Request, error) {
+	hint, err := s.hint(ctx, r)
 	switch {
 	case r.ClientID == "":
 		r.ClientID = hint.ClientID
@@ -113,9 +139,7 @@ func (s *Service) Begin(ctx context.Context, r Request) (Outcome, error) {
 		// One of the two is not who it says, so neither names the app.
 		hint, r.ClientID = token.Hint{}, ""
 	}
-	return s.end(ctx, r, func(of session.Session) bool {
-		return hint.SessionID != "" && hint.SessionID == of.ID && hint.UserID == of.User.ID
-	})
+	return hint, r, err
 }
 
 // Finish ends the session that a logout was begun for, if it is the browser's.

@@ -63,6 +63,7 @@ func (l *Logout) cookies() pipeline.Cookies { return pipeline.CookiesOf(l.BaseUR
 type endIn struct {
 	IDTokenHint     secret.Text `in:"id_token_hint" doc:"An ID token of the session, which may have expired: it ends without a question."`
 	AccessTokenHint secret.Text `in:"access_token_hint" doc:"An access token of the session, in place of id_token_hint."`
+	Code            secret.Text `in:"slo_code" doc:"What a posted request was repeated with in place of its hint. It works once, for five minutes, in the browser of the session."`
 	ClientID        string      `in:"client_id" doc:"The app; it has to be the one of the hint where both are sent."`
 	RedirectURI     string      `in:"post_logout_redirect_uri" doc:"Where the browser goes afterwards: one of the app's logout URIs, character for character."`
 	State           string      `in:"state" doc:"Goes along to post_logout_redirect_uri."`
@@ -107,20 +108,34 @@ func (in questionIn) query() url.Values {
 }
 
 func (l *Logout) end(ctx context.Context, c pipeline.Call, in endIn) (pipeline.Departure, error) {
-	out, err := l.Logouts.Begin(ctx, logout.Request{
-		IDToken: in.IDTokenHint, AccessToken: in.AccessTokenHint, ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State, Browser: session.ParseSet(c.Cookie), TraceID: c.TraceID,
-	})
+	var out logout.Outcome
+	var err error
+	if r := in.request(c); r.IDToken.IsZero() && r.AccessToken.IsZero() && !in.Code.IsZero() {
+		out, err = l.Logouts.Finish(ctx, in.Code, r)
+	} else {
+		out, err = l.Logouts.Begin(ctx, r)
+	}
 	return l.depart(c, out, questionIn{RedirectURI: in.RedirectURI, State: in.State, Locales: in.Locales}, err)
 }
 
+func (in endIn) request(c pipeline.Call) logout.Request {
+	return logout.Request{
+		IDToken: in.IDTokenHint, AccessToken: in.AccessTokenHint, ClientID: in.ClientID, RedirectURI: in.RedirectURI, State: in.State,
+		Browser: session.ParseSet(c.Cookie), TraceID: c.TraceID,
+	}
+}
+
 // posted repeats a request as GET: browsers send no cookie of ours along with a
-// form of another site, and without it nobody is signed in.
-func (l *Logout) posted(_ context.Context, _ pipeline.Call, in endIn) (pipeline.Departure, error) {
-	query := questionIn{in.ClientID, in.RedirectURI, in.State, in.Locales}.query()
-	for name, hint := range map[string]secret.Text{"id_token_hint": in.IDTokenHint, "access_token_hint": in.AccessTokenHint} {
-		if !hint.IsZero() {
-			query.Set(name, hint.Reveal())
-		}
+// form of another site, and without it nobody is signed in. Its tokens stay here:
+// an address ends up in histories and logs.
+func (l *Logout) posted(ctx context.Context, c pipeline.Call, in endIn) (pipeline.Departure, error) {
+	clientID, code, err := l.Logouts.Defer(ctx, in.request(c))
+	if err != nil {
+		return pipeline.Departure{}, err
+	}
+	query := questionIn{clientID, in.RedirectURI, in.State, in.Locales}.query()
+	if !code.IsZero() {
+		query.Set("slo_code", code.Reveal())
 	}
 	return pipeline.Departure{To: l.at(EndSessionPath, query)}, nil
 }
