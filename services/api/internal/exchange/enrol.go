@@ -238,10 +238,13 @@ func (s *Service) Remove(ctx context.Context, from From, of grant.Session, m Met
 }
 
 // Rename gives a medium of the user of an access token a name. Without its id it
-// is the only one of the method.
+// is the only one of the method. It returns ErrFresh and ErrSetUp.
 func (s *Service) Rename(ctx context.Context, from From, of grant.Session, m Method, medium, name string) (string, error) {
 	o, standing, err := s.ofToken(ctx, of)
 	if err != nil {
+		return "", err
+	}
+	if err := s.fresh(of, standing); err != nil {
 		return "", err
 	}
 	var found []factor.Factor
