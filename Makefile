@@ -125,6 +125,7 @@ bench: ## Measure calls per second and CPU per call beside their floor, in one r
 	go test -run '^$$' -bench '^BenchmarkBreach' ./pkg/breachset
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./services/e2e/bench
 	go test -run '^$$' -bench '^BenchmarkTokens$$' -benchtime 1000x -timeout 20m ./services/api
+	go test -run '^$$' -bench '^BenchmarkLogout$$' -benchtime 100x -timeout 20m ./services/api
 	go test -run '^$$' -bench '^BenchmarkImport$$' -benchtime 1x -timeout 20m ./services/api
 	go test -run '^$$' -bench '^BenchmarkBesideTheOriginal$$' -benchtime 1x -timeout 20m ./pkg/zxcvbn
 

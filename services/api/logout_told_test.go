@@ -32,8 +32,9 @@ func (s *stage) listens(h http.HandlerFunc) string {
 }
 
 // Whoever signs out is answered while apps that were told of other logouts have
-// not answered, however many of them hang: as many as are told at a time.
-// Covers R-150 (nobody who signs out waits for an app).
+// not answered, however many of them hang: as many as are told at a time. How
+// long that takes is measured by BenchmarkLogout.
+//
 func TestALogoutWaitsForNoApp(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, p *parts) {

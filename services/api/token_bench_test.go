@@ -19,6 +19,7 @@ import (
 	"countersign.dev/pkg/ephemeral"
 	"countersign.dev/pkg/rig"
 	"countersign.dev/pkg/secret"
+	"countersign.dev/services/api"
 	apps "countersign.dev/services/api/internal/app"
 	"countersign.dev/services/api/internal/grant"
 )
@@ -101,11 +102,12 @@ func (h *bench) beside(ours lap, floor bare) {
 // storefront is a town whose users log in to an app.
 type storefront struct {
 	*town
-	h      *bench
-	app    apps.App
-	server apps.App // a confidential one, which asks about tokens
-	secret string
-	grants *grant.Service
+	h       *bench
+	service *api.Service
+	app     apps.App
+	server  apps.App // a confidential one, which asks about tokens
+	secret  string
+	grants  *grant.Service
 }
 
 func newStorefront(b *testing.B, database string, short ephemeral.Store) *storefront {
@@ -114,7 +116,7 @@ func newStorefront(b *testing.B, database string, short ephemeral.Store) *storef
 	f := &storefront{town: newTown(b, database, 1_000)}
 	h, service := serveBench(b, database, short, f.keys)
 	h.client = spread()
-	f.h = h
+	f.h, f.service = h, service
 	uris := []string{callbackURL}
 	var err error
 	f.app, _, err = service.RegisterApp(ctx, f.where, apps.New{Change: apps.Change{RedirectURIs: &uris}})
