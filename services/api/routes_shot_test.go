@@ -183,6 +183,7 @@ var samples = map[string]func(r *realm, route pipeline.Route) string{
 	"token_profile":                       fixed("gateway"),
 	"audience":                            fixed("https://api.example.test"),
 	"id_token_signed_response_alg":        fixed("RS256"),
+	"initiate_login_uri":                  fixed("https://app.example.test/login"),
 	"backchannel_logout_uri":              fixed("https://app.example.test/logout"),
 	"backchannel_logout_session_required": fixed("true"),
 

@@ -62,9 +62,12 @@ type App struct {
 	// always gets.
 	BackchannelURI     string
 	BackchannelSession bool
-	Origins            []string // pages of these origins may call the token paths
-	Methods            []string
-	Scopes             []string // what it may ask for
+	// InitiateURI is where the app begins sign-ins, for people whose sign-in is
+	// over; empty where it has not said.
+	InitiateURI string
+	Origins     []string // pages of these origins may call the token paths
+	Methods     []string
+	Scopes      []string // what it may ask for
 	// FirstParty apps are the organization's own: nobody is asked whether they
 	// may have what they ask for.
 	FirstParty bool

@@ -30,6 +30,7 @@ type Change struct {
 	// BackchannelURI may be empty, for none.
 	BackchannelURI     *string
 	BackchannelSession *bool
+	InitiateURI        *string // may be empty, for none
 	Origins            *[]string
 	Methods            *[]string // empty: all
 	// SMSAlone says that text messages may be the only second factor of
@@ -56,6 +57,7 @@ func (in Change) apply(a *App) error {
 	setList(&a.LogoutURIs, in.LogoutURIs)
 	set(&a.BackchannelURI, in.BackchannelURI)
 	set(&a.BackchannelSession, in.BackchannelSession)
+	set(&a.InitiateURI, in.InitiateURI)
 	setList(&a.Origins, in.Origins)
 	setList(&a.Methods, in.Methods)
 	setList(&a.Scopes, in.Scopes)
@@ -141,6 +143,9 @@ func (a App) check() error {
 		return err
 	}
 	if err := a.checkBackchannel(); err != nil {
+		return err
+	}
+	if err := a.checkInitiate(); err != nil {
 		return err
 	}
 	return a.checkOrigins()

@@ -104,6 +104,19 @@ func (a App) checkBackchannel() error {
 	return nil
 }
 
+// checkInitiate takes what a page of ours may link to: a page over TLS, except
+// on this machine.
+func (a App) checkInitiate() error {
+	if a.InitiateURI == "" {
+		return nil
+	}
+	if u, ok := tenant.ParseURL(a.InitiateURI); !ok || u.Plain && !a.onThisMachine() {
+		return fault.New(fault.Invalid, "invalid_parameter",
+			"initiate_login_uri must be an https URL such as https://app.example.com/login: no fragment, user, wildcard or dot segment, the host in lower case; http is for this machine, in the sandbox and for native apps alone")
+	}
+	return nil
+}
+
 // onThisMachine reports whether the app may list http to this machine: in the
 // sandbox, where apps are made, and for what runs on its user's machine.
 func (a App) onThisMachine() bool { return a.Native || a.Tenant.Env == tenant.Sandbox }

@@ -17,6 +17,7 @@ type appIn struct {
 	LogoutURIs         *[]string `in:"post_logout_redirect_uris" doc:"Where a browser may go after a logout, as redirect_uris."`
 	BackchannelURI     *string   `in:"backchannel_logout_uri" doc:"Where the app is told that a session has ended (OpenID Connect Back-Channel Logout): an https URL in a public network; in the sandbox of a development server also http to this machine, and private networks. Nowhere when nothing is said."`
 	BackchannelSession *bool     `in:"backchannel_logout_session_required" doc:"Whether logout tokens must name the session; they always do."`
+	InitiateURI        *string   `in:"initiate_login_uri" doc:"Where the app begins sign-ins (OpenID Connect Core 4): the link of our pages where a sign-in is over. An https URL; in the sandbox and for native apps also http to this machine. No link when nothing is said."`
 	Origins            *[]string `in:"origins" doc:"Pages of these origins may call the token paths, such as https://app.example.com: exactly as browsers send it."`
 	Methods            *[]string `in:"methods" doc:"By which users may log in: email, password, recovery, sms, totp. All when nothing is said."`
 	SMSAlone           bool      `in:"sms_alone" doc:"Beside methods: yes, sms may be the only second factor among them. It is recorded (NIST SP 800-63B-4 3.1.3.3)."`
@@ -34,6 +35,7 @@ type appChangeIn struct {
 	LogoutURIs         *[]string `in:"post_logout_redirect_uris" doc:"The whole list."`
 	BackchannelURI     *string   `in:"backchannel_logout_uri" doc:"Empty for nowhere."`
 	BackchannelSession *bool     `in:"backchannel_logout_session_required"`
+	InitiateURI        *string   `in:"initiate_login_uri" doc:"Empty for no link."`
 	Origins            *[]string `in:"origins" doc:"The whole list."`
 	Methods            *[]string `in:"methods" doc:"The whole list."`
 	SMSAlone           bool      `in:"sms_alone" doc:"Beside methods: yes, sms may be the only second factor among them."`
@@ -58,6 +60,7 @@ type appOut struct {
 	LogoutURIs         []string `json:"post_logout_redirect_uris"`
 	BackchannelURI     *string  `json:"backchannel_logout_uri"`
 	BackchannelSession bool     `json:"backchannel_logout_session_required"`
+	InitiateURI        *string  `json:"initiate_login_uri"`
 	Origins            []string `json:"origins"`
 	Methods            []string `json:"methods"`
 	Scopes             []string `json:"scopes"`
@@ -80,7 +83,7 @@ func appShape(c pipeline.Call) func(app.App) appOut {
 	return func(a app.App) appOut {
 		out := appOut{
 			Type: "App", Domain: c.Org.Domain, Environment: c.Tenant.Env, ClientID: a.ID, Name: a.Name, ClientType: a.Type, ApplicationType: webApp,
-			RedirectURIs: orEmpty(a.RedirectURIs), LogoutURIs: orEmpty(a.LogoutURIs), BackchannelURI: orNull(a.BackchannelURI), BackchannelSession: a.BackchannelSession, Origins: orEmpty(a.Origins), Methods: orEmpty(a.Methods),
+			RedirectURIs: orEmpty(a.RedirectURIs), LogoutURIs: orEmpty(a.LogoutURIs), BackchannelURI: orNull(a.BackchannelURI), BackchannelSession: a.BackchannelSession, InitiateURI: orNull(a.InitiateURI), Origins: orEmpty(a.Origins), Methods: orEmpty(a.Methods),
 			Scopes: orEmpty(a.Scopes), FirstParty: a.FirstParty, Profile: a.Profile, Audience: orNull(a.Audience), IDTokenAlg: a.IDTokenAlg,
 			Active: a.Active, InsertedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt),
 		}
@@ -98,7 +101,7 @@ func (a *API) createApp(ctx context.Context, c pipeline.Call, in appIn) (appOut,
 		return appOut{}, fault.New(fault.Invalid, "invalid_parameter", "application_type must be web or native")
 	}
 	made, value, err := a.Apps.Create(ctx, manager(c), app.New{Type: in.ClientType, Native: in.ApplicationType == nativeApp, Change: app.Change{
-		Name: in.Name, RedirectURIs: in.RedirectURIs, LogoutURIs: in.LogoutURIs, BackchannelURI: in.BackchannelURI, BackchannelSession: in.BackchannelSession, Origins: in.Origins, Methods: in.Methods, SMSAlone: in.SMSAlone, Scopes: split(in.Scopes),
+		Name: in.Name, RedirectURIs: in.RedirectURIs, LogoutURIs: in.LogoutURIs, BackchannelURI: in.BackchannelURI, BackchannelSession: in.BackchannelSession, InitiateURI: in.InitiateURI, Origins: in.Origins, Methods: in.Methods, SMSAlone: in.SMSAlone, Scopes: split(in.Scopes),
 		FirstParty: in.FirstParty, Profile: in.Profile, Audience: in.Audience, IDTokenAlg: in.IDTokenAlg, Active: in.Active,
 	}})
 	if err != nil {

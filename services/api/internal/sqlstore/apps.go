@@ -20,14 +20,14 @@ const (
 		(SELECT domain FROM organizations o WHERE o.account_id = apps.account_id AND o.id = apps.org_id),
 		(SELECT domain FROM accounts WHERE accounts.id = apps.account_id),
 		name, client_type, secret_digest, native, redirect_uris, logout_uris, origins, methods, scopes, first_party, token_profile, audience,
-		id_token_alg, active, created_at, updated_at, backchannel_uri, backchannel_session`
+		id_token_alg, active, created_at, updated_at, backchannel_uri, backchannel_session, initiate_uri`
 	oneApp = ` WHERE account_id = $1 AND org_id = $2 AND environment = $3 AND id = $4`
 )
 
 func scanApp(row scanner) (a app.App, err error) {
 	err = row.Scan(&a.ID, &a.Tenant.Account, &a.Tenant.Org, &a.Tenant.Env, &a.Org, &a.Account, &a.Name, &a.Type, &a.SecretDigest, &a.Native,
 		document{&a.RedirectURIs}, document{&a.LogoutURIs}, document{&a.Origins}, document{&a.Methods}, document{&a.Scopes}, &a.FirstParty,
-		&a.Profile, &a.Audience, &a.IDTokenAlg, &a.Active, instant{&a.CreatedAt}, instant{&a.UpdatedAt}, &a.BackchannelURI, &a.BackchannelSession)
+		&a.Profile, &a.Audience, &a.IDTokenAlg, &a.Active, instant{&a.CreatedAt}, instant{&a.UpdatedAt}, &a.BackchannelURI, &a.BackchannelSession, &a.InitiateURI)
 	return a, err
 }
 
@@ -96,14 +96,14 @@ func (s *Store) insertApp(ctx context.Context, tx *sql.Tx, a app.App) (app.App, 
 	created, err := s.app(ctx, tx, stmt("create app",
 		`INSERT INTO apps (account_id, org_id, environment, id, name, client_type, secret_digest, native, redirect_uris, logout_uris, origins,
 			methods, scopes, first_party, token_profile, audience, id_token_alg, active, created_at, updated_at,
-			backchannel_uri, backchannel_session)
-		SELECT account_id, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $22, $23
+			backchannel_uri, backchannel_session, initiate_uri)
+		SELECT account_id, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $22, $23, $24
 		FROM organizations WHERE account_id = $1 AND id = $2
 			AND (SELECT COUNT(*) FROM apps WHERE account_id = $1 AND org_id = $2 AND environment = $3) < $21
 		RETURNING `+appColumns,
 		t.Account, t.Org, t.Env, a.ID, a.Name, a.Type, digest, a.Native, list(a.RedirectURIs), list(a.LogoutURIs), list(a.Origins),
 		list(a.Methods), list(a.Scopes), a.FirstParty, a.Profile, a.Audience, a.IDTokenAlg, a.Active, millis(a.CreatedAt), millis(a.UpdatedAt), app.MaxApps,
-		a.BackchannelURI, a.BackchannelSession))
+		a.BackchannelURI, a.BackchannelSession, a.InitiateURI))
 	if errors.Is(err, app.ErrNotFound) {
 		err = app.ErrMany // the organization is held, so that it is the count
 	}
@@ -142,9 +142,9 @@ func (s *Store) UpdateApp(ctx context.Context, t tenant.ID, clientID string, cha
 		if err := mustTouch(ctx, tx, app.ErrNotFound, stmt("update app",
 			`UPDATE apps SET name = $5, redirect_uris = $6, logout_uris = $7, origins = $8, methods = $9, scopes = $10, first_party = $11,
 				token_profile = $12, audience = $13, id_token_alg = $14, active = $15, updated_at = $16, backchannel_uri = $17,
-				backchannel_session = $18`+oneApp,
+				backchannel_session = $18, initiate_uri = $19`+oneApp,
 			t.Account, t.Org, t.Env, clientID, a.Name, list(a.RedirectURIs), list(a.LogoutURIs), list(a.Origins), list(a.Methods), list(a.Scopes),
-			a.FirstParty, a.Profile, a.Audience, a.IDTokenAlg, a.Active, millis(a.UpdatedAt), a.BackchannelURI, a.BackchannelSession)); err != nil {
+			a.FirstParty, a.Profile, a.Audience, a.IDTokenAlg, a.Active, millis(a.UpdatedAt), a.BackchannelURI, a.BackchannelSession, a.InitiateURI)); err != nil {
 			return err
 		}
 		if err := putOrigins(ctx, tx, a); err != nil {

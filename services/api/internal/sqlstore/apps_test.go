@@ -23,7 +23,8 @@ func newClient(of tenant.ID) app.App {
 		ID: app.NewID(), Tenant: of, Name: "Shop", Type: app.Confidential, SecretDigest: []byte("0123456789abcdef0123456789abcdef"),
 		RedirectURIs: []string{"https://app.test/cb"}, LogoutURIs: []string{"https://app.test/bye"}, Origins: []string{"https://app.test", "http://localhost:3000"},
 		Methods: app.Methods(), Scopes: app.DefaultScopes(), FirstParty: true, Profile: app.Gateway, Audience: "https://api.test", IDTokenAlg: app.RS256,
-		Active: true, CreatedAt: noon, UpdatedAt: noon,
+		InitiateURI: "https://app.test/login",
+		Active:      true, CreatedAt: noon, UpdatedAt: noon,
 	}
 }
 
