@@ -56,7 +56,7 @@ func (s *Service) wireGrants(keys keyrings, composer *outbox.Composer) {
 
 // logouts is where browsers sign out.
 func (s *Service) logouts(tenants *tenant.Service, tokens *token.Service) *pages.Logout {
-	return &pages.Logout{BaseURL: s.cfg.BaseURL, Logouts: &logout.Service{
+	return &pages.Logout{Looks: s.looks(), BaseURL: s.cfg.BaseURL, Logouts: &logout.Service{
 		Organizations: tenants, Apps: s.store, Sessions: s.sessions, Hints: tokens, Codes: &session.Logouts{Values: s.short},
 	}}
 }

@@ -25,7 +25,7 @@ func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *toke
 		Grants: s.grants, Hints: tokens, Notices: news, Devices: &device.Service{Store: s.store, Now: time.Now}, BaseURL: s.cfg.BaseURL, Now: time.Now,
 	}
 	return [][]pipeline.Route{
-		(&pages.Links{Links: with.links, Passwords: with.passwords, Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
+		(&pages.Links{Links: with.links, Passwords: with.passwords, Flows: flows, Looks: s.looks(), BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 		(&oidc.Authorize{Flows: flows, BaseURL: s.cfg.BaseURL, WriteFault: pages.WriteFault, Landing: pages.Landing}).Routes(),
 		(&pages.SignIn{Flows: flows, BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 		(&pages.Account{
@@ -36,6 +36,9 @@ func (s *Service) wireFlows(keys keyrings, tenants *tenant.Service, tokens *toke
 		(&pages.Preview{Tickets: s.previews(keys), BaseURL: s.cfg.BaseURL, Now: time.Now}).Routes(),
 	}
 }
+
+// looks finds whose look a page has that belongs to nothing any more.
+func (s *Service) looks() pages.Looks { return pages.Looks{Realms: s.store, BaseURL: s.cfg.BaseURL} }
 
 // previews are tickets that show the pages with sample data.
 func (s *Service) previews(keys keyrings) *preview.Service {

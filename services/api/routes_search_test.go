@@ -307,7 +307,7 @@ var tenantless = []struct{ form, why string }{
 	{`^rate:\{[a-z_]+\|<uuid>\}$`, "a rate of one API key, which belongs to one account and environment"},
 	{`^from:\{rate\|[a-z_]+\|<network>\}$`, "a rate of an address, before anybody has said who calls"},
 	{`^from:\{secret\|(<uuid>|app_[0-9A-Za-z]{27}|unknown)\|<network>\}$`, "guesses of the secret of one API key or app from an address"},
-	{`^flow:\{[0-9a-f]{64}\}$`, "a digest of 256 random bits; what is kept under it is sealed, and names its tenant"},
+	{`^flow:\{[0-9a-f]{64}\}(:place)?$`, "a digest of 256 random bits; what is kept under it is sealed, and names its tenant"},
 	{`^from:\{malformed\|<network>\}$`, "malformed codes from an address"},
 	{`^wrong passwords:\{<uuid>\|(sandbox|default)\|<network>\}$`, "wrong passwords from an address, as one account tells it in one environment"},
 	{`^idempotency:\{[0-9a-f]{64}\}$`, "a digest of account, environment, API key and the caller's own key"},

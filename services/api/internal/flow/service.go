@@ -229,8 +229,10 @@ func (s *Service) page(ctx context.Context, h at, b Browser) (out Outcome, err e
 		out.Cookie = b.Cookie
 	}
 	h.Browser, h.Network, h.Agent = digest(b.Cookie), session.Mask(b.Source), clip(b.Agent)
-	out.Flow, err = s.put(ctx, h.Flow)
-	return out, err
+	if out.Flow, err = s.put(ctx, h.Flow); err != nil {
+		return out, err
+	}
+	return out, s.putPlace(ctx, keyOf(out.Flow), h.Flow)
 }
 
 // longestAgent is how much of what a browser calls itself is kept, in bytes.

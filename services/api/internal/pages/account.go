@@ -84,7 +84,7 @@ func (a *Account) Routes() []pipeline.Route {
 func (a *Account) page(method, path, summary string, success int) pipeline.Route {
 	return pipeline.Route{
 		Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(a.BaseURL).SessionsName(),
-		Credential: pipeline.Browser, Reach: pipeline.Nobody, Rate: rateAccount, WriteFault: a.refuse,
+		Credential: pipeline.Browser, Reach: pipeline.Nobody, Rate: rateAccount, WriteFault: a.refuse, Locate: a.locate,
 	}
 }
 
@@ -94,6 +94,19 @@ func (a *Account) form(path, summary string, within time.Duration, handler pipel
 	r.Form, r.Strict, r.BodyOnly, r.Fresh, r.Within = true, true, true, true, within
 	r.Handler, r.Write = handler, pipeline.Depart
 	return r
+}
+
+// locate finds the organization of whoever is signed in: the realm of the path
+// alone says nothing.
+func (a *Account) locate(ctx context.Context, c pipeline.Call, err error) error {
+	if !placeable(err) || c.Session.ID == "" {
+		return err
+	}
+	org, unknown := a.Organizations.Organization(ctx, c.Tenant.Account, c.Session.Org)
+	if unknown != nil {
+		return err
+	}
+	return placed{error: err, org: org}
 }
 
 // rateAccount is counted apart from the pages of people who are not signed in.
@@ -160,7 +173,8 @@ func (a *Account) end(ctx context.Context, c pipeline.Call, in endSessionForm) (
 	}
 	left := c.Sessions.Without(c.Path(pipeline.RealmParameter))
 	return pipeline.Departure{
-		To: secret.New(below(a.BaseURL, SignedOutPath)), Cookies: []*http.Cookie{pipeline.CookiesOf(a.BaseURL).Sessions(left)},
+		To:      secret.New(below(a.BaseURL, SignedOutPath)),
+		Cookies: []*http.Cookie{pipeline.CookiesOf(a.BaseURL).Sessions(left), Looks{BaseURL: a.BaseURL}.leave(c.Session.Org)},
 	}, nil
 }
 

@@ -182,7 +182,7 @@ func (a *Account) refuseAs(w http.ResponseWriter, r *http.Request, err error, sa
 		data["Action"] = below(a.BaseURL, PlacesPath+"/"+realm+"/sign-in")
 		data["PageToken"] = a.Forms.Token(secret.New(given[0].Value)).Reveal()
 	}
-	if err := send(w, r, web.Status(f.Kind), accountTemplates.Lookup("own refusal"), "'self'", data); err != nil {
+	if err := send(w, r, web.Status(f.Kind), accountTemplates.Lookup("own refusal"), "'self'", named(data, placeOf(err).org)); err != nil {
 		web.WriteFault(w, r, err)
 	}
 }

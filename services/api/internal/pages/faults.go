@@ -31,10 +31,12 @@ func writeFault(w http.ResponseWriter, r *http.Request, err error, say func(f *f
 	f := web.Public(err)
 	web.FaultHeaders(w.Header(), f)
 	s := say(f)
-	if err := send(w, r, web.Status(f.Kind), faultPage.Lookup("fault"), "'none'", map[string]any{
+	at := placeOf(err)
+	if err := send(w, r, web.Status(f.Kind), faultPage.Lookup("fault"), "'none'", named(map[string]any{
 		"Lang": s.Lang, "Heading": s.Heading, "Text": s.Text, "AgainWord": s.Again, "ReferenceWord": s.Reference,
+		"Start": at.again, "StartWord": faultWordsFor(s.Lang).Start,
 		"Code": f.Code, "RequestID": w.Header().Get("X-Request-Id"),
-	}); err != nil {
+	}, at.org)); err != nil {
 		web.WriteFault(w, r, err)
 	}
 }
@@ -44,7 +46,7 @@ func WriteFault(w http.ResponseWriter, r *http.Request, err error) {
 	_, i := language.MatchStrings(faultLanguages, r.Header["Accept-Language"]...)
 	words := &faultsSpoken[i]
 	writeFault(w, r, err, func(f *fault.Error) said {
-		return said{notice: words.says(f), Lang: words.Lang, Reference: words.Reference}
+		return said{notice: words.saysAt(f, placeOf(err)), Lang: words.Lang, Reference: words.Reference}
 	})
 }
 
@@ -67,7 +69,18 @@ func faultWordsFor(lang string) *faultWords {
 type faultWords struct {
 	Lang, Reference             string
 	Codes                       map[string]notice
+	Start                       string            // the link to where to begin anew
+	Anew                        map[string]notice // in place of Codes, above that link
 	Busy, Host, Refused, Failed notice
+}
+
+// saysAt is says of a fault on a page that may lead to where to begin anew: that
+// need not be an app.
+func (l *faultWords) saysAt(f *fault.Error, at placed) notice {
+	if said, known := l.Anew[f.Code]; known && at.again != "" {
+		return said
+	}
+	return l.says(f)
 }
 
 func (l *faultWords) says(f *fault.Error) notice {

@@ -11,7 +11,11 @@ import (
 func TestEveryLanguageSaysEveryFault(t *testing.T) {
 	t.Parallel()
 	codes := slices.Sorted(maps.Keys(faultsSpoken[0].Codes))
+	anew := slices.Sorted(maps.Keys(faultsSpoken[0].Anew))
 	for _, words := range faultsSpoken {
+		if said := slices.Sorted(maps.Keys(words.Anew)); !slices.Equal(said, anew) {
+			t.Errorf("%s begins anew after %v, not after %v", words.Lang, said, anew)
+		}
 		if said := slices.Sorted(maps.Keys(words.Codes)); !slices.Equal(said, codes) {
 			t.Errorf("%s speaks of %v, not of %v", words.Lang, said, codes)
 		}

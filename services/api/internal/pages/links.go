@@ -13,6 +13,7 @@ import (
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/mailcode"
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/tenant"
 )
 
 // Links is where a link from a mail leads. Opening it uses nothing up, since
@@ -26,6 +27,7 @@ type Links struct {
 	Links     link.Pages
 	Passwords NewPasswords
 	Flows     LinkFlows
+	Looks     Looks
 	BaseURL   string // decides the cookie's name and the paths; no header does
 	Now       func() time.Time
 }
@@ -35,6 +37,7 @@ type LinkFlows interface {
 	Begun(ctx context.Context, key string, b flow.Browser) (flow.Begun, error)
 	Followed(ctx context.Context, key, userID string, b flow.Browser) (out flow.Outcome, code secret.Text, err error)
 	Chosen(ctx context.Context, flow secret.Text, b flow.Browser) (flow.Outcome, error)
+	PlaceOf(ctx context.Context, key string, b flow.Browser) (flow.Place, error)
 }
 
 var _ LinkFlows = (*flow.Service)(nil)
@@ -125,7 +128,7 @@ func (l *Links) show(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (
 		return linkPage{}, err
 	}
 	begun, err := l.begun(ctx, c, view)
-	return linkPage{view, begun, c.PageToken}, err
+	return linkPage{view, begun, c.PageToken}, l.located(ctx, c, view, err)
 }
 
 func (l *Links) follow(ctx context.Context, c pipeline.Call, _ followIn) (pipeline.Departure, error) {
@@ -137,16 +140,17 @@ func (l *Links) follow(ctx context.Context, c pipeline.Call, _ followIn) (pipeli
 		return pipeline.Departure{}, err
 	}
 	if _, err := l.begun(ctx, c, view); err != nil { // nothing to go on with: the link is not used up
-		return pipeline.Departure{}, err
+		return pipeline.Departure{}, l.located(ctx, c, view, err)
 	}
 	followed, err := l.Links.Follow(ctx, c.Cookie, c.Source)
 	if err != nil {
-		return pipeline.Departure{}, err
+		return pipeline.Departure{}, l.located(ctx, c, view, err)
 	}
 	d := l.depart(followed.Redirect, secret.Text{}, -1)
 	switch {
 	case followed.Flow != "":
-		err = l.goOn(ctx, c, followed, &d)
+		err = l.located(ctx, c, view, l.goOn(ctx, c, followed, &d))
+		d.Cookies = append(d.Cookies, l.Looks.leave(view.Org.Domain))
 	case !followed.Password.IsZero():
 		d.To = secret.New(below(l.BaseURL, NewPasswordPath))
 		d.Cookies = append(d.Cookies, l.keep(PasswordCookie, followed.Password, link.CodeLife))
@@ -184,17 +188,36 @@ func (l *Links) begun(ctx context.Context, c pipeline.Call, view link.View) (flo
 	return begun, err
 }
 
+// located adds to a fault of a link whose it is, and where its sign-in began.
+func (l *Links) located(ctx context.Context, c pipeline.Call, view link.View, err error) error {
+	if err == nil || !placeable(err) {
+		return err
+	}
+	if view.Flow == "" {
+		return placed{error: err, org: view.Org}
+	}
+	at, unknown := l.Flows.PlaceOf(ctx, view.Flow, l.browser(c))
+	if unknown != nil {
+		at = flow.Place{}
+	}
+	at.Org = view.Org // whoever has the link sees whose it is
+	return begunAt(err, at, l.BaseURL)
+}
+
 // codeShape is that of a code that is shown.
 var codeShape = regexp.MustCompile(`^[0-9]{6}$`)
 
 // shownPage is a code to type in another browser.
-type shownPage struct{ code secret.Text }
+type shownPage struct {
+	code secret.Text
+	org  tenant.Organization
+}
 
-func (l *Links) shown(_ context.Context, c pipeline.Call, _ pipeline.Nothing) (shownPage, error) {
+func (l *Links) shown(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (shownPage, error) {
 	if !codeShape.MatchString(c.Cookie.Reveal()) {
 		return shownPage{}, errUnopened
 	}
-	return shownPage{c.Cookie}, nil
+	return shownPage{c.Cookie, l.Looks.of(ctx, c.Request)}, nil
 }
 
 // browser is the one that a link was opened in, as sign-ins know it: the cookie

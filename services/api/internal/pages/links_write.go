@@ -66,7 +66,7 @@ func formTargets(appHost string) string {
 func (l *Links) writeFault(w http.ResponseWriter, r *http.Request, err error) {
 	words := wordsFor(r)
 	writeFault(w, r, err, func(f *fault.Error) said {
-		about, again := words.says(f, r.Method)
+		about, again := words.says(f, r.Method, placeOf(err))
 		out := said{notice: about, Lang: words.Lang, Reference: words.Reference}
 		if again {
 			out.Again = words.Again
@@ -76,7 +76,7 @@ func (l *Links) writeFault(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // says picks the words for a fault, and says whether another try may help.
-func (l *words) says(f *fault.Error, method string) (said notice, again bool) {
+func (l *words) says(f *fault.Error, method string, at placed) (said notice, again bool) {
 	switch f.Code {
 	case link.ErrDead.Code:
 		if method == http.MethodPost { // a moment ago it was good
@@ -84,6 +84,9 @@ func (l *words) says(f *fault.Error, method string) (said notice, again bool) {
 		}
 		return l.Dead, false
 	case flow.ErrOver.Code:
+		if at.again != "" {
+			return faultWordsFor(l.Lang).saysAt(f, at), false
+		}
 		return l.Own.Over, false
 	case errUnopened.Code:
 		return l.Unopened, false

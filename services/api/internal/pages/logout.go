@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"countersign.dev/pkg/secret"
 	"countersign.dev/services/api/internal/logout"
 	"countersign.dev/services/api/internal/pipeline"
 	"countersign.dev/services/api/internal/session"
+	"countersign.dev/services/api/internal/tenant"
 )
 
 // Logout is where apps send a browser to sign out (OpenID Connect RP-Initiated
@@ -19,6 +21,7 @@ import (
 // stand in the address of the page, for whoever looks at it.
 type Logout struct {
 	Logouts *logout.Service
+	Looks   Looks
 	BaseURL string // decides the cookie's name and the paths; no header does
 }
 
@@ -176,7 +179,27 @@ type doneIn struct {
 	Locales string `in:"ui_locales" doc:"Languages of the page."`
 }
 
-func (l *Logout) done(_ context.Context, _ pipeline.Call, in doneIn) (doneIn, error) { return in, nil }
+// donePage is what the last page is made of.
+type donePage struct {
+	in  doneIn
+	org tenant.Organization
+}
+
+func (l *Logout) done(ctx context.Context, c pipeline.Call, in doneIn) (donePage, error) {
+	return donePage{in, l.Looks.of(ctx, c.Request)}, nil
+}
+
+// endedAt is the domain of the one organization that a browser was signed out
+// of; empty where there are several, or none.
+func endedAt(before, left session.Set) string {
+	ended := before.Realms()
+	ended = slices.DeleteFunc(ended, func(realm string) bool { return slices.Contains(left.Realms(), realm) })
+	if len(ended) != 1 {
+		return ""
+	}
+	domain, _, _ := session.OfRealm(ended[0])
+	return domain
+}
 
 // depart sends the browser on: to the question, to where the app wants it, or
 // to the page that says that it is signed out. What leads nowhere is left
@@ -200,8 +223,8 @@ func (l *Logout) depart(c pipeline.Call, out logout.Outcome, in questionIn, err 
 	default:
 		d.To = l.at(SignedOutPath, questionIn{Locales: in.Locales}.query())
 	}
-	if len(out.Left.Realms()) != len(session.ParseSet(c.Cookie).Realms()) {
-		d.Cookies = append(d.Cookies, l.cookies().Sessions(out.Left))
+	if before := session.ParseSet(c.Cookie); len(out.Left.Realms()) != len(before.Realms()) {
+		d.Cookies = append(d.Cookies, l.cookies().Sessions(out.Left), l.Looks.leave(endedAt(before, out.Left)))
 	}
 	return d, nil
 }

@@ -89,11 +89,11 @@ func leads(to secret.Text) (host, forms string) {
 }
 
 func (l *Logout) writeDone(w http.ResponseWriter, r *http.Request, status int, answer any) {
-	in, _ := answer.(doneIn) // what done returns
-	words := logoutWordsFor(r, in.Locales)
-	if err := send(w, r, status, logoutTemplates.Lookup("question"), "'none'", map[string]any{
+	page, _ := answer.(donePage) // what done returns
+	words := logoutWordsFor(r, page.in.Locales)
+	if err := send(w, r, status, logoutTemplates.Lookup("question"), "'none'", named(map[string]any{
 		"Words": words, "Lang": words.Lang, "Heading": words.Done.Heading, "Text": words.Done.Text,
-	}); err != nil {
+	}, page.org)); err != nil {
 		WriteFault(w, r, err)
 	}
 }

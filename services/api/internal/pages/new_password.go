@@ -12,6 +12,7 @@ import (
 	"countersign.dev/services/api/internal/link"
 	"countersign.dev/services/api/internal/password"
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/tenant"
 )
 
 // NewPasswords are what the page for a new password calls; password.Service
@@ -83,6 +84,7 @@ func (l *Links) setPassword(ctx context.Context, c pipeline.Call, in newPassword
 	switch {
 	case err == nil:
 		page.to = l.afterPassword(ctx, c)
+		page.to.Cookies = append(page.to.Cookies, l.Looks.leave(page.of.Org.Domain))
 		return page, nil
 	case errors.Is(err, password.ErrCode):
 		return page, link.ErrDead.Because(err)
@@ -117,6 +119,9 @@ func (l *Links) afterPassword(ctx context.Context, c pipeline.Call) *pipeline.De
 	return &d
 }
 
-func (l *Links) passwordSet(context.Context, pipeline.Call, pipeline.Nothing) (pipeline.Nothing, error) {
-	return pipeline.Nothing{}, nil
+func (l *Links) passwordSet(ctx context.Context, c pipeline.Call, _ pipeline.Nothing) (setPage, error) {
+	return setPage{l.Looks.of(ctx, c.Request)}, nil
 }
+
+// setPage is what the page after a new password is made of.
+type setPage struct{ org tenant.Organization }

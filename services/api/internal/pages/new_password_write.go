@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"countersign.dev/services/api/internal/pipeline"
+	"countersign.dev/services/api/internal/tenant"
 )
 
 // writePassword writes the page for a new password: once more, with advice,
@@ -34,21 +35,32 @@ func (l *Links) writePassword(w http.ResponseWriter, r *http.Request, status int
 	}
 }
 
-func (l *Links) writePasswordSet(w http.ResponseWriter, r *http.Request, status int, _ any) {
-	l.writeNotice(w, r, status, map[string]any{}, func(words *words) notice { return words.Own.Set })
+func (l *Links) writePasswordSet(w http.ResponseWriter, r *http.Request, status int, answer any) {
+	page, _ := answer.(setPage) // what passwordSet returns
+	words := wordsFor(r, page.org.Locale)
+	l.writeNotice(w, r, status, noticePage{words.Own.Set, words, page.org, map[string]any{
+		"Account": below(l.BaseURL, PlacesPath), "AccountWord": ownFactorWordsFor(words.Lang).Back,
+	}})
 }
 
 // writeShown writes the page with the code of a link that was opened elsewhere.
 func (l *Links) writeShown(w http.ResponseWriter, r *http.Request, status int, answer any) {
 	page, _ := answer.(shownPage) // what shown returns
-	l.writeNotice(w, r, status, map[string]any{"Code": page.code.Reveal()}, func(words *words) notice { return words.Own.Shown })
+	words := wordsFor(r, page.org.Locale)
+	l.writeNotice(w, r, status, noticePage{words.Own.Shown, words, page.org, map[string]any{"Code": page.code.Reveal()}})
 }
 
-func (l *Links) writeNotice(w http.ResponseWriter, r *http.Request, status int, data map[string]any, says func(*words) notice) {
-	words := wordsFor(r)
-	said := says(words)
-	data["Lang"], data["Heading"], data["Text"] = words.Lang, said.Heading, said.Text
-	if err := send(w, r, status, linkTemplates.Lookup("link notice"), "'none'", data); err != nil {
+// noticePage is a page that says how something went.
+type noticePage struct {
+	said  notice
+	words *words
+	org   tenant.Organization
+	data  map[string]any
+}
+
+func (l *Links) writeNotice(w http.ResponseWriter, r *http.Request, status int, page noticePage) {
+	page.data["Lang"], page.data["Heading"], page.data["Text"] = page.words.Lang, page.said.Heading, page.said.Text
+	if err := send(w, r, status, linkTemplates.Lookup("link notice"), "'none'", named(page.data, page.org)); err != nil {
 		l.writeFault(w, r, err)
 	}
 }

@@ -53,7 +53,7 @@ func linkSamples() []sample {
 		linked("link-create", link.Create, "", nil),
 		linked("link-reset", link.Reset, "", nil),
 		{"link-code", "links", func(of staged, w http.ResponseWriter, r *http.Request) {
-			of.links().writeShown(w, r, http.StatusOK, shownPage{secret.New("000000")})
+			of.links().writeShown(w, r, http.StatusOK, shownPage{secret.New("000000"), of.org})
 		}},
 		{"new-password", "links", func(of staged, w http.ResponseWriter, r *http.Request) {
 			of.links().writePassword(w, r, http.StatusOK, choosePage{of: chosen(of)})
@@ -62,7 +62,7 @@ func linkSamples() []sample {
 			of.links().writePassword(w, r, http.StatusOK, choosePage{of: chosen(of), advice: sampleAdvice(of.lang)})
 		}},
 		{"password-set", "links", func(of staged, w http.ResponseWriter, r *http.Request) {
-			of.links().writePasswordSet(w, r, http.StatusOK, nil)
+			of.links().writePasswordSet(w, r, http.StatusOK, setPage{of.org})
 		}},
 		{"link-dead", "links", func(of staged, w http.ResponseWriter, r *http.Request) { of.links().writeFault(w, r, link.ErrDead) }},
 	}
@@ -125,7 +125,7 @@ func accountSamples() []sample {
 		mine("account-again", func(of staged, a *Account, w http.ResponseWriter, r *http.Request) {
 			cookies := pipeline.CookiesOf(a.BaseURL)
 			r.AddCookie(cookies.Make(cookies.SessionsName(), secret.New("sample"), 60)) // of somebody who may sign in again
-			a.refuse(w, r, session.ErrReauth)
+			a.refuse(w, r, placed{error: session.ErrReauth, org: of.org})
 		}),
 		mine("accounts", func(of staged, a *Account, w http.ResponseWriter, r *http.Request) {
 			a.writePlaces(w, r, http.StatusOK, placesPage{signedIn: []session.Session{of.session("here", time.Hour)}, lang: of.lang})
@@ -157,10 +157,13 @@ func otherSamples() []sample {
 			}
 		}),
 		{"signed-out", "others", func(of staged, w http.ResponseWriter, r *http.Request) {
-			(&Logout{BaseURL: of.base}).writeDone(w, r, http.StatusOK, doneIn{Locales: of.lang})
+			(&Logout{BaseURL: of.base}).writeDone(w, r, http.StatusOK, donePage{doneIn{Locales: of.lang}, of.org})
 		}},
 		{"landing", "others", func(_ staged, w http.ResponseWriter, r *http.Request) { Landing(w, r, http.StatusOK) }},
 		failed("error-over", flow.ErrOver),
+		{"error-again", "others", func(of staged, w http.ResponseWriter, r *http.Request) {
+			WriteFault(w, r, placed{flow.ErrOver, of.org, "https://" + sampleHost + "/"})
+		}},
 		failed("error-app", flow.ErrClient),
 		failed("error-ours", errors.New("a sample")),
 	}

@@ -44,7 +44,7 @@ var previewSpoken = []previewWords{
 			"account": "Sessions, second factors and password", "account-app": "Add an app", "account-phone": "Add a phone", "account-codes": "New recovery codes",
 			"account-again": "Change needs a new sign-in", "accounts": "Accounts of a browser", "account-find": "Organization was not found",
 			"sign-out": "Sign out?", "sign-out-app": "App asks to sign out", "signed-out": "Signed out", "landing": "No app has led here",
-			"error-over": "Sign-in is over", "error-app": "App is not known", "error-ours": "Something went wrong",
+			"error-over": "Sign-in is over", "error-again": "Sign-in is over, and its app is known", "error-app": "App is not known", "error-ours": "Something went wrong",
 		},
 	},
 	{
@@ -68,7 +68,7 @@ var previewSpoken = []previewWords{
 			"account": "Sitzungen, zweite Faktoren und Passwort", "account-app": "App hinzufügen", "account-phone": "Telefon hinzufügen", "account-codes": "Neue Wiederherstellungscodes",
 			"account-again": "Änderung braucht eine neue Anmeldung", "accounts": "Konten eines Browsers", "account-find": "Organisation wurde nicht gefunden",
 			"sign-out": "Abmelden?", "sign-out-app": "App bittet um Abmeldung", "signed-out": "Abgemeldet", "landing": "Keine App hat hergeführt",
-			"error-over": "Anmeldung ist vorbei", "error-app": "App ist nicht bekannt", "error-ours": "Etwas ist schiefgegangen",
+			"error-over": "Anmeldung ist vorbei", "error-again": "Anmeldung ist vorbei, ihre App ist bekannt", "error-app": "App ist nicht bekannt", "error-ours": "Etwas ist schiefgegangen",
 		},
 	},
 	{
@@ -92,7 +92,7 @@ var previewSpoken = []previewWords{
 			"account": "Sessions, seconds facteurs et mot de passe", "account-app": "Ajouter une application", "account-phone": "Ajouter un téléphone", "account-codes": "Nouveaux codes de secours",
 			"account-again": "La modification demande une nouvelle connexion", "accounts": "Comptes d’un navigateur", "account-find": "Organisation introuvable",
 			"sign-out": "Se déconnecter ?", "sign-out-app": "L’application demande la déconnexion", "signed-out": "Déconnexion faite", "landing": "Aucune application n’a mené ici",
-			"error-over": "La connexion est terminée", "error-app": "Application inconnue", "error-ours": "Une erreur s’est produite",
+			"error-over": "La connexion est terminée", "error-again": "La connexion est terminée, son application est connue", "error-app": "Application inconnue", "error-ours": "Une erreur s’est produite",
 		},
 	},
 }

@@ -40,6 +40,7 @@ type Flows interface {
 	Saved(ctx context.Context, flow secret.Text, b flow.Browser, saved bool) (flow.Outcome, error)
 	Consent(ctx context.Context, flow secret.Text, b flow.Browser, given bool) (flow.Outcome, error)
 	Again(ctx context.Context, flow secret.Text, b flow.Browser) (flow.Outcome, error)
+	Place(ctx context.Context, flow secret.Text, b flow.Browser) (flow.Place, error)
 }
 
 var _ Flows = (*flow.Service)(nil)
@@ -83,7 +84,7 @@ func (p *SignIn) Routes() []pipeline.Route {
 func (p *SignIn) page(method, path, summary string, success int) pipeline.Route {
 	return pipeline.Route{
 		Method: method, Path: path, Summary: summary, Success: success, Page: true, Sessions: true, Cookie: pipeline.CookiesOf(p.BaseURL).BrowserName(),
-		Credential: pipeline.None, Reach: pipeline.Nobody, Rate: rateShow, WriteFault: WriteFault,
+		Credential: pipeline.None, Reach: pipeline.Nobody, Rate: rateShow, WriteFault: WriteFault, Locate: p.locate,
 	}
 }
 
@@ -99,6 +100,19 @@ func (p *SignIn) step(path, summary string, handler pipeline.Handler) pipeline.R
 	r := p.form(path, summary, 0, handler)
 	r.Rate = rateStep
 	return r
+}
+
+// locate finds where a sign-in began that a fault is about.
+func (p *SignIn) locate(ctx context.Context, c pipeline.Call, err error) error {
+	request := c.Form()["requestId"]
+	if !placeable(err) || !tokenShape.MatchString(request) {
+		return err
+	}
+	at, unknown := p.Flows.Place(ctx, secret.New(request), browserOf(c))
+	if unknown != nil {
+		return err
+	}
+	return begunAt(err, at, p.BaseURL)
 }
 
 // rateShow is for looking at the page, which every form leads to.

@@ -151,10 +151,17 @@ func (p *Pipeline) serve(route Route) http.HandlerFunc {
 // answer runs the checks in their order: credential, rate, scope, tenant,
 // size and form of the input. Nothing of the body is read before the caller
 // is known to be allowed.
-func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route, from *crossing) (any, error) {
+func (p *Pipeline) answer(w http.ResponseWriter, r *http.Request, route Route, from *crossing) (answer any, err error) {
 	ctx := r.Context()
 	call := Call{TraceID: logs.RequestID(ctx), Source: web.ClientIP(ctx), Request: r, path: pathOf(r)}
 	call.serveApp = func(a app.App) { from.narrow(w.Header(), a) }
+	if route.Locate != nil {
+		defer func() {
+			if err != nil {
+				err = route.Locate(ctx, call, err)
+			}
+		}()
+	}
 	clock := watch{within: route.Within}
 	if err := clock.run(ctx, func(ctx context.Context) error { return p.admit(ctx, w, r, route, &call) }); err != nil {
 		return nil, err

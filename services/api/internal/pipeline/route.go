@@ -110,6 +110,9 @@ type Route struct {
 	Faults   []int
 	// WriteFault renders faults for the surface; nil means the API's shape.
 	WriteFault func(w http.ResponseWriter, r *http.Request, err error)
+	// Locate adds to a fault what WriteFault shows of where its person was, as far
+	// as the call was verified by then; nil adds nothing.
+	Locate func(ctx context.Context, c Call, err error) error
 	// Envelope says that WriteFault writes the errors of the verification flow,
 	// which the documents describe by their own shape.
 	Envelope bool
@@ -172,8 +175,13 @@ type Call struct {
 func (c Call) Path(name string) string { return c.path(name) }
 
 // Form returns every top-level text parameter as it came, for signatures that
-// cover parameters nobody here knows.
-func (c Call) Form() map[string]string { return c.form() }
+// cover parameters nobody here knows; none before they were read.
+func (c Call) Form() map[string]string {
+	if c.form == nil {
+		return nil
+	}
+	return c.form()
+}
 
 // ServeApp says for whose app the answer is, once that is known: from then on
 // pages of its own origins alone may read it.
