@@ -10,11 +10,10 @@ import (
 
 // docs describes the routes so far and returns those of the documentation.
 func (s *Service) docs() ([]pipeline.Route, error) {
-	document, err := openapi.Document(s.Routes(), openapi.Info{Version: Version})
-	if err != nil {
-		return nil, fmt.Errorf("describe the API: %w", err)
-	}
-	docs, err := pages.NewDocs(document)
+	routes := s.Routes()
+	docs, err := pages.NewDocs(func() ([]byte, error) {
+		return openapi.Document(routes, openapi.Info{Version: Version})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the documentation: %w", err)
 	}

@@ -2,12 +2,14 @@ package pages
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"countersign.dev/services/api/internal/pipeline"
 )
@@ -17,8 +19,14 @@ import (
 // /docs/errors, where the answers of faults link to. Everything comes from the
 // program itself; the content policy of the pages refuses what does not.
 type Docs struct {
-	page, document, errors file
-	assets                 []asset
+	parts    *docsParts
+	document func() (file, error)
+}
+
+// docsParts are the same for every service of a program.
+type docsParts struct {
+	page, errors file
+	assets       []asset
 }
 
 type asset struct {
@@ -67,9 +75,24 @@ var stored = []struct{ name, mediaType string }{
 	{"NOTICE", textPlain},
 }
 
-// NewDocs prepares the pages of a document, which is JSON.
-func NewDocs(document []byte) (*Docs, error) {
-	d := &Docs{document: file{"application/json; charset=utf-8", compress(document), ""}}
+// NewDocs prepares the pages of a document, which is JSON. It is made when it is
+// first asked for, and once: few who start a service read it.
+func NewDocs(document func() ([]byte, error)) (*Docs, error) {
+	parts, err := prepared()
+	if err != nil {
+		return nil, err
+	}
+	return &Docs{parts: parts, document: sync.OnceValues(func() (file, error) {
+		plain, err := document()
+		if err != nil {
+			return file{}, fmt.Errorf("describe the API: %w", err)
+		}
+		return file{"application/json; charset=utf-8", compress(plain), ""}, nil
+	})}, nil
+}
+
+var prepared = sync.OnceValues(func() (*docsParts, error) {
+	d := &docsParts{}
 	for _, s := range stored {
 		raw, err := assetFiles.ReadFile("assets/" + s.name)
 		if err != nil {
@@ -93,11 +116,11 @@ func NewDocs(document []byte) (*Docs, error) {
 	}
 	d.errors, err = d.render("errors", codes)
 	return d, err
-}
+})
 
 // render makes a page. Its links to assets are relative to /docs/, for which a
 // browser takes a page there, and one at /docs says so.
-func (d *Docs) render(name string, codes []errorCode) (file, error) {
+func (d *docsParts) render(name string, codes []errorCode) (file, error) {
 	paths := map[string]string{}
 	for _, a := range d.assets {
 		paths[a.name] = strings.TrimPrefix(a.path, "/")
@@ -111,12 +134,13 @@ func (d *Docs) render(name string, codes []errorCode) (file, error) {
 
 // Routes is the table of these pages.
 func (d *Docs) Routes() []pipeline.Route {
+	document := file{}.route("/docs/openapi.json", "Get the OpenAPI document of the API")
+	document.Handler = pipeline.Handle(func(context.Context, pipeline.Call, pipeline.Nothing) (file, error) { return d.document() })
 	routes := []pipeline.Route{
-		d.page.route("/docs", "Show the documentation of the API"),
-		d.document.route("/docs/openapi.json", "Get the OpenAPI document of the API"),
-		d.errors.route("/docs/errors", "Explain the codes of errors"),
+		d.parts.page.route("/docs", "Show the documentation of the API"), document,
+		d.parts.errors.route("/docs/errors", "Explain the codes of errors"),
 	}
-	for _, a := range d.assets {
+	for _, a := range d.parts.assets {
 		route := a.file.route("/docs"+a.path, "Get a part of the documentation")
 		route.CacheFor = aYear
 		routes = append(routes, route)

@@ -61,7 +61,7 @@ func TestCodeInSentences(t *testing.T) {
 // What the list of errors says is shown as text, whatever it looks like.
 func TestTheListOfErrorsIsEscaped(t *testing.T) {
 	t.Parallel()
-	docs, err := NewDocs([]byte("{}"))
+	docs, err := prepared()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestTheListOfErrorsIsEscaped(t *testing.T) {
 // Covers R-161 (hashed names, on the pages of the documentation).
 func TestTheFilesOfTheDocumentationAreKept(t *testing.T) {
 	t.Parallel()
-	docs, err := NewDocs([]byte("{}"))
+	docs, err := NewDocs(func() ([]byte, error) { return []byte("{}"), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,10 +98,10 @@ func TestTheFilesOfTheDocumentationAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != len(docs.assets) {
-		t.Errorf("%d files are embedded, %d are served", len(entries), len(docs.assets))
+	if len(entries) != len(docs.parts.assets) {
+		t.Errorf("%d files are embedded, %d are served", len(entries), len(docs.parts.assets))
 	}
-	for base, page := range map[string]file{"/": docs.page, "/docs/": docs.errors} {
+	for base, page := range map[string]file{"/": docs.parts.page, "/docs/": docs.parts.errors} {
 		for _, match := range loaded.FindAllSubmatch(unpacked(t, page), -1) {
 			if path := base + string(match[1]); !served[path] {
 				t.Errorf("a page below %s loads %s, which is not served", base, path)
@@ -127,4 +127,19 @@ func unpacked(t *testing.T, f file) []byte {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// The document is made when somebody asks for it, and once.
+func TestTheDocumentIsMadeWhenItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	made := 0
+	docs, err := NewDocs(func() ([]byte, error) { made++; return []byte("{}"), nil })
+	if err != nil || made != 0 {
+		t.Fatalf("made %d times before anybody asks: %v", made, err)
+	}
+	for range 2 {
+		if document, err := docs.document(); err != nil || made != 1 || len(document.packed) == 0 {
+			t.Errorf("made %d times: %v", made, err)
+		}
+	}
 }
