@@ -176,11 +176,17 @@ func (r *trail) search() {
 	}
 }
 
+// typedKey is the key of an app as people type it, in groups of four.
+var typedKey = regexp.MustCompile(`\b[A-Z2-7]{4}(?: [A-Z2-7]{4}){7}\b`)
+
 // find returns what stands where, with its surroundings.
 func (r *trail) find() map[finding]string {
 	found := map[finding]string{}
 	for place, texts := range r.places {
 		text := strings.Join(texts, "\n")
+		for _, key := range typedKey.FindAllString(text, -1) {
+			text += "\n" + strings.ReplaceAll(key, " ", "")
+		}
 		add := func(kind string, at, end int) {
 			found[finding{kind, place}] = fmt.Sprintf("%q", text[max(0, at-60):min(len(text), end+20)])
 		}
