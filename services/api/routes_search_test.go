@@ -100,8 +100,7 @@ var cages = []cage{
 	{"ticket", "answer of GET .preview.{ticket}*", "the pages lead to each other"},
 	{"label", "answer of GET .preview.{ticket}*", "whose pages they are"},
 	{"label", "answer of GET .session.sign-out", "the app that asks to sign its user out"},
-	{"hint", "answer of POST .session.end_session", "repeated as GET, where browsers bring our cookie"},
-	{"value of *", "answer of POST .session.end_session", "the same"},
+	{"value of *", "answer of POST .session.end_session", "repeated as GET, where browsers bring our cookie"},
 	{"value of state", "answer of * .session.*", "goes along to the app as it came"},
 	{"password code", "answer of POST .link", "what the browser brings to the app"},
 	{"password code", "answer of POST .api.v2.password-challenge", "with which a password that must change is changed"},
@@ -192,6 +191,7 @@ func (r *trail) find() map[finding]string {
 		}
 		r.findWords(lowered(text), add)
 		r.findRuns(text, add)
+		r.findGroups(text, add)
 		for _, form := range encoded(marker) {
 			if at := strings.Index(text, form); at >= 0 {
 				add("something encoded", at, at+len(form))
@@ -253,6 +253,18 @@ func (r *trail) findRuns(text string, add func(kind string, at, end int)) {
 				add(kind, word, i)
 			}
 			word = -1
+		}
+	}
+}
+
+// groups are the form in which a page shows the key of an app to be typed.
+var groups = regexp.MustCompile(`\b[A-Z2-7]{4}(?: [A-Z2-7]{4}){7}\b`)
+
+// findGroups finds keys of apps that stand in groups.
+func (r *trail) findGroups(text string, add func(kind string, at, end int)) {
+	for _, at := range groups.FindAllStringIndex(text, -1) {
+		if kind := r.kinds[strings.ReplaceAll(text[at[0]:at[1]], " ", "")]; kind != "" {
+			add(kind, at[0], at[1])
 		}
 	}
 }
