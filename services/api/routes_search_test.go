@@ -191,7 +191,6 @@ func (r *trail) find() map[finding]string {
 		}
 		r.findWords(lowered(text), add)
 		r.findRuns(text, add)
-		r.findGroups(text, add)
 		for _, form := range encoded(marker) {
 			if at := strings.Index(text, form); at >= 0 {
 				add("something encoded", at, at+len(form))
@@ -253,18 +252,6 @@ func (r *trail) findRuns(text string, add func(kind string, at, end int)) {
 				add(kind, word, i)
 			}
 			word = -1
-		}
-	}
-}
-
-// groups are the form in which a page shows the key of an app to be typed.
-var groups = regexp.MustCompile(`\b[A-Z2-7]{4}(?: [A-Z2-7]{4}){7}\b`)
-
-// findGroups finds keys of apps that stand in groups.
-func (r *trail) findGroups(text string, add func(kind string, at, end int)) {
-	for _, at := range groups.FindAllStringIndex(text, -1) {
-		if kind := r.kinds[strings.ReplaceAll(text[at[0]:at[1]], " ", "")]; kind != "" {
-			add(kind, at[0], at[1])
 		}
 	}
 }
