@@ -133,7 +133,7 @@ func ran(tab *browser.Tab) (out []string) {
 // no policy keeps from running it: nothing runs, and the pages have the elements
 // and attributes that they have with plain words.
 //
-// Covers R-153 (in a browser: the corpus in every field of every template, without the policy).
+//
 // Covers R-159 (in a browser: the corpus in every field of every template).
 func TestNothingInAFieldRuns(t *testing.T) {
 	t.Parallel()

@@ -194,7 +194,7 @@ func action(text string) parse.Node {
 // that it has with plain words, and no address in it runs anything.
 //
 // Covers R-153 (without a browser: the corpus in every field of every template).
-// Covers R-159 (the corpus in every field of every template).
+//
 func TestNoFieldOfAPageIsMarkup(t *testing.T) {
 	t.Parallel()
 	corpus, all := hostile(t), sheets(t)
