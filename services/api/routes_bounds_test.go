@@ -113,15 +113,16 @@ func TestHeadersAreBounded(t *testing.T) {
 			"the path":      strings.Replace(head, " HTTP", "?"+strings.Repeat("x", 17<<10)+" HTTP", 1) + "\r\n",
 			"authorization": head + "Authorization: Bearer " + strings.Repeat("x", 17<<10) + "\r\n\r\n",
 		} {
-			if status := speak(t, strings.TrimPrefix(h.base, "http://"), text); status != http.StatusRequestHeaderFieldsTooLarge {
+			if status, _ := speak(t, strings.TrimPrefix(h.base, "http://"), text); status != http.StatusRequestHeaderFieldsTooLarge {
 				t.Errorf("%s with too much in %s: status %d, want 431", title(route), name, status)
 			}
 		}
 	}
 }
 
-// speak writes a request byte by byte as it is given.
-func speak(t *testing.T, addr, text string) (status int) {
+// speak writes a request byte by byte as it is given, and reads the head of its
+// answer.
+func speak(t *testing.T, addr, text string) (status int, header http.Header) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -137,7 +138,7 @@ func speak(t *testing.T, addr, text string) (status int) {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	return answer.StatusCode
+	return answer.StatusCode, answer.Header
 }
 
 // The service itself gives headers five seconds.

@@ -1,10 +1,6 @@
 package api_test
 
 import (
-	"bufio"
-	"io"
-	"net"
-	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -120,24 +116,12 @@ func isHome(public, to string) bool {
 	}
 }
 
-// wantNoWayFrom asks for a path as it is written, and by its Host of another
-// site, which the client of the other tests would not do.
+// wantNoWayFrom asks for a path as it is written and for another site's host,
+// neither of which the client of the other tests would send.
 func (h *house) wantNoWayFrom(method, target string) {
 	h.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(h.base, "http://"))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, method+" "+target+" HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"); err != nil {
-		h.t.Fatal(err)
-	}
-	got, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		h.t.Fatalf("%s %s: %v", method, target, err)
-	}
-	defer got.Body.Close()
-	if to := got.Header.Get("Location"); to != "" {
-		h.t.Errorf("%s %s: status %d leads to %q", method, target, got.StatusCode, to)
+	status, header := speak(h.t, strings.TrimPrefix(h.base, "http://"), method+" "+target+" HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	if to := header.Get("Location"); to != "" {
+		h.t.Errorf("%s %s: status %d leads to %q", method, target, status, to)
 	}
 }
